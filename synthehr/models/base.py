@@ -1,0 +1,137 @@
+"""The contract of a model: yield losses, sample codes, say how good you are.
+
+A model *yields* its losses and the training loop owns everything else: zeroing,
+backward, clipping, stepping, precision, and later the noise of differential
+privacy. After each yield the loop has stepped the optimiser of the named child,
+so a GAN yields its critic's loss, then its generator's, in one call::
+
+    loop                                   model.losses(batch, step)
+    ----                                   -------------------------
+    next() ------------------------------> computes, yields Loss("critic", …)
+    backward, clip, step the critic
+    next() ------------------------------> computes, yields Loss("generator", …)
+    backward, clip, step the generator
+
+A model is one file: a frozen config, a final class below `Model`, and one line in
+`synthehr.models.MODELS`. `tests/test_contract.py` says what it still owes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from synthehr.config import TrainConfig
+from synthehr.encode.fields import Fields
+
+OPEN = -1
+"""Code of a cell that is not given: the model draws it."""
+
+
+class Batch(NamedTuple):
+    """Records as codes, on the device.
+
+    Attributes
+    ----------
+    codes : Tensor of shape (B, 2, D), int64
+        Tokens and parts, see `synthehr.encode.fields`.
+    condition : Tensor of shape (B, 2), int64, or None
+        For ``batching = "balanced"``: the index of the column that was balanced in
+        each record, and the token it holds there.
+    generator : torch.Generator
+        The source of all randomness of this step, seeded by the loop.
+    """
+
+    codes: Tensor
+    condition: Tensor | None
+    generator: torch.Generator
+
+
+class Loss(NamedTuple):
+    """A loss and the sub-module that it trains.
+
+    Attributes
+    ----------
+    child : str
+        Name of the sub-module, and so of the optimiser.
+    per_record : Tensor of shape (B,), or None
+        The part that saw patient records.
+    public : Tensor, scalar, or None
+        The part that saw only noise and weights.
+    """
+
+    child: str
+    per_record: Tensor | None = None
+    public: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of the records to draw.
+
+    Attributes
+    ----------
+    codes : Tensor of shape (n, 2, D), int64, or None
+        Known tokens and parts; `OPEN` where the model draws. A known token may have
+        an open part. None: nothing is known.
+    allowed : mapping from column index to Tensor of shape (size, parts)
+        For columns restricted to a set or a range: weight in [0, 1] of each part of
+        each token (0 forbidden, 1 wholly allowed, between: partly inside a range).
+    """
+
+    codes: Tensor | None = None
+    allowed: Mapping[int, Tensor] = field(default_factory=dict)
+
+
+NOTHING_GIVEN = Given()
+
+
+class Model(nn.Module, ABC):
+    """Abstract base of every table model.
+
+    Class attributes
+    ----------------
+    Config : type
+        The model's frozen dataclass of settings, at most 12 fields.
+    batching : {"shuffled", "balanced"}
+        How the loop draws its batches.
+    native_conditions : bool
+        Whether `sample` honours every `Given` exactly by itself. Otherwise the caller
+        draws and rejects.
+    """
+
+    Config: ClassVar[type]
+    batching: ClassVar[Literal["shuffled", "balanced"]] = "shuffled"
+    native_conditions: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def build(cls, fields: Fields, config: Any) -> Self:
+        """Make a freshly initialised model for these columns."""
+
+    @classmethod
+    @abstractmethod
+    def sized(cls, fields: Fields, n_records: int, settings: Mapping[str, Any]) -> Any:
+        """Choose a `Config` for a table of this size, with the user's settings on top."""
+
+    @classmethod
+    @abstractmethod
+    def training(cls, fields: Fields, n_records: int, config: Any) -> TrainConfig:
+        """Choose how to train a model of this config on a table of this size."""
+
+    @abstractmethod
+    def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
+        """Yield the losses of one step, in the order in which they are to be stepped."""
+
+    @abstractmethod
+    def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
+        """Draw codes of shape (n, 2, D), int64, without gradients, in evaluation mode."""
+
+    @abstractmethod
+    def held_out_loss(self, codes: Tensor) -> float:
+        """Score held-out records, (N, 2, D); lower is better, equal input gives equal output."""
