@@ -1,0 +1,100 @@
+"""A figure, beside what real data would score and how sure we are of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Better = Literal["higher", "lower", "ceiling"]
+Section = Literal[
+    "fidelity", "detection", "utility", "missingness", "coverage", "similarity", "diagnostic"
+]
+
+
+class Metric(NamedTuple):
+    """One figure of the report.
+
+    Attributes
+    ----------
+    section : str
+        The part of the report it belongs to.
+    name : str
+        Name in words joined by underscores, unique in a report; `--fail-under` uses it.
+    value : float
+        The figure for the synthetic table.
+    ceiling : float or None
+        The same figure for real records in place of the synthetic ones. None where there
+        is nothing to compare with.
+    low, high : float or None
+        The 95 % interval of the value. None where the figure is exact.
+    better : {"higher", "lower", "ceiling"}
+        The direction that is better; "ceiling": the nearer to the ceiling the better.
+    detail : str
+        One sentence on what was measured, on how many records.
+    """
+
+    section: Section
+    name: str
+    value: float
+    ceiling: float | None
+    low: float | None
+    high: float | None
+    better: Better
+    detail: str = ""
+
+
+class Estimate(NamedTuple):
+    """A value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(hits: float, n: int) -> Estimate:
+    """Estimate a share from hits (ties may count half) among n, with Wilson's interval.
+
+    References
+    ----------
+    Wilson, 1927, doi:10.1080/01621459.1927.10502953
+    """
+    if n == 0:
+        return Estimate(float("nan"), 0.0, 1.0)
+    z = 1.959963984540054
+    share = hits / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.float64]], float],
+    groups: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    draws: int = 100,
+) -> tuple[float, float]:
+    """Return the 95 % interval of a weighted statistic, resampling whole groups.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes one weight per record, shape (n,), and returns the figure. Weights are the
+        counts with which each record was drawn.
+    groups : ndarray of shape (n,), int64
+        The patient of each record, as codes from 0.
+    rng : Generator
+        Source of the resampling.
+    draws : int
+        Number of resamples.
+    """
+    n_groups = int(groups.max()) + 1
+    values = []
+    for _ in range(draws):
+        counts = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
+        values.append(statistic(counts[groups].astype(np.float64)))
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return float(low), float(high)
