@@ -1,0 +1,72 @@
+"""The demo: simulated cohort, fit, sample, report, through the command line."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from synthehr.demo.cohort import simulate
+from synthehr.errors import InputError, SynthehrError
+
+COMMANDS = (
+    "fit cohort.parquet --patient patient_id --seed 1",
+    "sample cohort.synthehr -o synthetic.parquet --seed 2",
+    "report cohort.parquet synthetic.parquet --model cohort.synthehr --target died -o report.html",
+)
+
+
+def run_demo(
+    folder: Path = Path("demo"), *, patients: int = 4000, seed: int = 0, force: bool = False
+) -> Path:
+    """Simulate a cohort and take it through fit, sample and report, echoing each command.
+
+    Parameters
+    ----------
+    folder : Path
+        Where everything is written; made where it does not exist.
+    patients : int
+        Number of simulated patients.
+    seed : int
+        Seed of the simulation.
+    force : bool
+        Overwrite what an earlier demo left in the folder.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    InputError
+        If the folder holds a cohort already and `force` is not set.
+    SynthehrError
+        If one of the commands fails.
+    """
+    cohort = folder / "cohort.parquet"
+    if cohort.exists() and not force:
+        raise InputError(
+            f"{cohort} exists already; nothing was changed",
+            hint="name another folder, or pass --force to overwrite the earlier demo",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(simulate(patients, seed), cohort)
+    print(f"{cohort}: {patients:,} simulated admissions", file=sys.stderr)
+    for command in COMMANDS:
+        print(f"\n$ synthehr {command}", file=sys.stderr, flush=True)
+        arguments = [*shlex.split(command), *(["--force"] if force else [])]
+        done = subprocess.run(
+            [sys.executable, "-m", "synthehr", *arguments], cwd=folder, check=False
+        )
+        if done.returncode:
+            raise SynthehrError(
+                f"`synthehr {command.split()[0]}` ended with exit code {done.returncode}",
+                hint=f"what it said stands above; the cohort is in {cohort}",
+            )
+    report = folder / "report.html"
+    print(f"\nopen {report} in a browser", file=sys.stderr)
+    return report
