@@ -1,0 +1,248 @@
+"""The model file: one plain safetensors file with the suffix `.synthehr`.
+
+Weights (``model.*``) and the encoder's arrays (``encoder.*``) are tensors; schema,
+encoder, model settings, versions, seed and run record are one JSON text in the
+file's metadata, beside the SHA-256 of that text and of the tensors. Reading a model
+file runs no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from synthehr.container import Container, damaged, open_container, pack, unpack
+from synthehr.errors import ArtifactError, SynthehrError, TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+    from synthehr.encode.table import TableEncoder
+    from synthehr.models.base import Model
+    from synthehr.schema import Schema
+
+FORMAT = 1
+"""Version of the file format; a reader refuses newer ones."""
+
+SUFFIX = ".synthehr"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Everything in a model file that is not a tensor.
+
+    Attributes
+    ----------
+    content : dict
+        ``format``, ``schema``, ``encoder``, ``model`` (``name`` and ``config``) and
+        ``record`` (versions, seed, numbers of rows and steps, held-out figures).
+    tensors : dict of str to (str, tuple of int)
+        Data type and shape of each tensor.
+    """
+
+    content: dict[str, Any]
+    tensors: dict[str, tuple[str, tuple[int, ...]]]
+
+
+class Artifact(NamedTuple):
+    """A loaded model file.
+
+    Attributes
+    ----------
+    model : Model
+        The fitted model, on the CPU, in evaluation mode.
+    encoder : TableEncoder
+        The fitted encoder.
+    schema : Schema
+        The schema of the fitted table.
+    record : dict
+        The run record, JSON values only.
+    config : dataclass
+        The settings that `model` was built with.
+    """
+
+    model: Model
+    encoder: TableEncoder
+    schema: Schema
+    record: dict[str, Any]
+    config: Any
+
+
+def save(path: Path | str, artifact: Artifact, *, force: bool = False) -> None:
+    """Write a model file, atomically.
+
+    Parameters
+    ----------
+    path : path
+        Where to; an existing file is replaced only with `force`.
+    artifact : Artifact
+        What to write.
+    force : bool
+        Whether to replace an existing file.
+
+    Raises
+    ------
+    InputError
+        If the file exists or cannot be written.
+    TrainingError
+        If a weight is not a number.
+    """
+    from synthehr.io import write_bytes
+
+    write_bytes(Path(path), to_bytes(artifact), force=force)
+
+
+def to_bytes(artifact: Artifact) -> bytes:
+    """Lay a fitted model out as the bytes of its file; equal input gives equal bytes."""
+    import torch
+
+    weights = {
+        f"model.{name}": tensor.detach().cpu().contiguous().clone()
+        for name, tensor in artifact.model.state_dict().items()
+    }
+    if not _finite(weights):
+        raise TrainingError(
+            "the fitted weights hold values that are not numbers",
+            hint="fit again with a smaller learning rate: --set train.learning_rate=0.0003",
+        )
+    state, arrays = artifact.encoder.state()
+    learned = {f"encoder.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    content = {
+        "format": FORMAT,
+        "schema": artifact.schema.to_json(),
+        "encoder": state,
+        "model": {"name": _name(type(artifact.model)), "config": asdict(artifact.config)},
+        "record": artifact.record,
+    }
+    return pack(content, weights | learned)
+
+
+def load(path: Path | str, *, model: type[Model] | None = None) -> Artifact:
+    """Read a model file; no code in it is run.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    model : type of Model, optional
+        The class, for a model that is not one of synthehr's own.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is no model file, damaged, or newer than this version.
+    """
+    container = open_container(Path(path))
+    content = _checked(container)
+    return _restore(content, unpack(container), model)
+
+
+def read_metadata(path: Path | str) -> Metadata:
+    """Read what a model file says about itself, without the weights and without torch."""
+    container = open_container(Path(path))
+    return Metadata(_checked(container), container.tensors)
+
+
+def config_from(cls: type, values: Mapping[str, Any]) -> Any:
+    """Rebuild a frozen config from its JSON form, lists as tuples again.
+
+    Raises
+    ------
+    ArtifactError
+        If a field is unknown or missing.
+    """
+    if set(values) != {item.name for item in fields(cls)}:
+        damaged("its model settings are not those of this version")
+    return cls(**{key: _tuples(value) for key, value in values.items()})
+
+
+def _checked(container: Container) -> dict[str, Any]:
+    content = container.content
+    version = content.get("format")
+    if not isinstance(version, int):
+        damaged("it names no format version")
+    if version > FORMAT:
+        raise ArtifactError(
+            f"the model file has format {version}, and this synthehr reads up to {FORMAT}",
+            hint="update synthehr",
+        )
+    if set(content) != {"format", "schema", "encoder", "model", "record"}:
+        damaged("its metadata has unknown or missing parts")
+    return content
+
+
+def _restore(
+    content: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], model: type[Model] | None
+) -> Artifact:
+    from synthehr.encode.table import TableEncoder
+    from synthehr.schema import Schema
+
+    weights = _below("model.", tensors)
+    arrays = {name: tensor.numpy() for name, tensor in _below("encoder.", tensors).items()}
+    if len(weights) + len(arrays) != len(tensors):
+        damaged("it holds a tensor that belongs to neither model nor encoder")
+    if not _finite(weights):
+        damaged("its weights hold values that are not numbers")
+    try:
+        cls = model or _registered(content["model"]["name"])
+        schema = Schema.from_json(content["schema"])
+        encoder = TableEncoder.from_state(content["encoder"], arrays)
+        if set(encoder.state()[1]) != set(arrays):
+            damaged("it has tensors too many or too few for its encoder")
+        config = config_from(cls.Config, content["model"]["config"])
+        built = cls.build(encoder.fields, config)
+        _check_shapes(built.state_dict(), weights)
+        built.load_state_dict(dict(weights))
+    except ArtifactError:
+        raise
+    except (SynthehrError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        damaged(f"its parts do not fit together ({type(error).__name__})")
+    return Artifact(built.eval(), encoder, schema, content["record"], config)
+
+
+def _finite(weights: Mapping[str, torch.Tensor]) -> bool:
+    return all(
+        bool(tensor.isfinite().all()) for tensor in weights.values() if tensor.is_floating_point()
+    )
+
+
+def _check_shapes(
+    expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
+) -> None:
+    if set(expected) != set(found):
+        damaged("it has tensors too many or too few for its model")
+    for name, tensor in expected.items():
+        if tensor.shape != found[name].shape or tensor.dtype != found[name].dtype:
+            damaged("a tensor has the wrong shape for its model")
+
+
+def _registered(name: str) -> type[Model]:
+    from synthehr.models import MODELS, get
+
+    if name not in MODELS:
+        raise ArtifactError(
+            "the model file was made by a model that is not one of synthehr's own",
+            hint="load it in Python with load(path, model=YourModel)",
+        )
+    return get(name)
+
+
+def _name(cls: type[Model]) -> str:
+    from synthehr.models import MODELS
+
+    place = f"{cls.__module__}:{cls.__qualname__}"
+    return next((name for name, known in MODELS.items() if known == place), cls.__qualname__)
+
+
+def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
