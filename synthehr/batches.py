@@ -1,0 +1,153 @@
+"""Batches: index draws over records that stay on the device as int16.
+
+Every batch is a function of the seed and the step alone, so that a run can be taken
+up at any step without having drawn the steps before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from synthehr.encode.fields import Fields
+from synthehr.models.base import Batch
+
+Seeds = Callable[[int], int]
+"""From a step or an epoch to a seed."""
+
+
+class Draw(Protocol):
+    """Draws the batch of a step."""
+
+    def __call__(self, step: int, generator: torch.Generator) -> Batch:
+        """Draw the batch of ``step``, with a generator already seeded for it."""
+        ...
+
+
+def take(codes: Tensor, index: Tensor) -> Tensor:
+    """Records at an index, (B, 2, D) int64, from codes of any integer type."""
+    return codes.index_select(0, index).long()
+
+
+@final
+class Shuffled:
+    """Every record once an epoch, in an order that changes with the epoch.
+
+    An epoch's last, incomplete batch is left out.
+
+    Parameters
+    ----------
+    codes : Tensor of shape (N, 2, D), int16
+        The records.
+    size : int
+        Records a batch; all records where there are fewer.
+    seeds : callable
+        From an epoch to a seed.
+    """
+
+    def __init__(self, codes: Tensor, size: int, seeds: Seeds) -> None:
+        self.codes = codes
+        self.size = min(size, len(codes))
+        self.per_epoch = len(codes) // self.size
+        self.seeds = seeds
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def __call__(self, step: int, generator: torch.Generator) -> Batch:
+        """Draw the batch of a step."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            shuffler = torch.Generator().manual_seed(self.seeds(epoch))
+            order = torch.randperm(len(self.codes), generator=shuffler)
+            self._order, self._epoch = order.to(self.codes.device), epoch
+        index = self._order[place * self.size : (place + 1) * self.size]
+        return Batch(take(self.codes, index), None, generator)
+
+
+@final
+class Poisson:
+    """Each record on its own with the same probability; a batch may be empty.
+
+    Parameters
+    ----------
+    codes : Tensor of shape (N, 2, D), int16
+        The records.
+    rate : float
+        Probability that a record is in a batch.
+    """
+
+    def __init__(self, codes: Tensor, rate: float) -> None:
+        self.codes = codes
+        self.rate = rate
+
+    def __call__(self, step: int, generator: torch.Generator) -> Batch:
+        """Draw the batch of a step."""
+        draws = torch.rand(len(self.codes), generator=generator, device=self.codes.device)
+        return Batch(take(self.codes, (draws < self.rate).nonzero()[:, 0]), None, generator)
+
+
+def balanced_columns(fields: Fields) -> tuple[int, ...]:
+    """Indices of the columns that balanced batches choose from: those without an order.
+
+    Where every column has an order, those that are not cut into parts; else all.
+    """
+    unordered = tuple(i for i, field in enumerate(fields) if field.positions is None)
+    whole = tuple(i for i, field in enumerate(fields) if not field.has_parts)
+    return unordered or whole or tuple(range(len(fields)))
+
+
+@final
+class Balanced:
+    """Training by sampling: rare tokens come up more often than they are held.
+
+    For each record of a batch choose a column, each as likely; a token of it, by the
+    logarithm of one plus its count; and a record that holds it, each as likely
+    (Xu et al. 2019, arXiv:1907.00503, §4.3).
+
+    Parameters
+    ----------
+    codes : Tensor of shape (N, 2, D), int16
+        The records.
+    size : int
+        Records a batch.
+    columns : tuple of int
+        Columns to choose from, see `balanced_columns`.
+    """
+
+    def __init__(self, codes: Tensor, size: int, columns: tuple[int, ...]) -> None:
+        device = codes.device
+        self.codes = codes
+        self.size = size
+        self.columns = torch.tensor(columns, device=device)
+        # Compressed rows: for each column, the records in the order of their tokens.
+        self.records = torch.empty((len(columns), len(codes)), dtype=torch.int32, device=device)
+        counts, courses = [], []
+        for row, column in enumerate(columns):
+            tokens = codes[:, 0, column]
+            self.records[row] = torch.argsort(tokens, stable=True)
+            held = torch.bincount(tokens.int())
+            course = torch.log1p(held.double()).cumsum(0)
+            counts.append(held)
+            courses.append(row + course / course[-1])
+        sizes = torch.tensor([len(held) for held in counts], device=device)
+        self.first = sizes.cumsum(0) - sizes
+        self.last = self.first + sizes - 1
+        self.counts = torch.cat(counts)
+        self.starts = torch.cat([held.cumsum(0) - held for held in counts])
+        self.course = torch.cat(courses)
+
+    def __call__(self, step: int, generator: torch.Generator) -> Batch:
+        """Draw the batch of a step; its condition holds column and token."""
+        device, n = self.codes.device, self.size
+        row = torch.randint(len(self.columns), (n,), generator=generator, device=device)
+        draws = torch.rand(2, n, dtype=torch.float64, generator=generator, device=device)
+        slot = torch.searchsorted(self.course, row + draws[0], right=True)
+        # a sum that rounds up to the next column's start would land there
+        slot = torch.minimum(slot, self.last[row])
+        place = self.starts[slot] + (draws[1] * self.counts[slot]).long()
+        index = self.records[row, place]
+        condition = torch.stack([self.columns[row], slot - self.first[row]], 1)
+        return Batch(take(self.codes, index), condition, generator)

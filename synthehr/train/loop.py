@@ -1,0 +1,226 @@
+"""The training loop: one for every model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from synthehr.batches import Balanced, Draw, Shuffled, balanced_columns
+from synthehr.config import TrainConfig
+from synthehr.encode.fields import Fields
+from synthehr.errors import TrainingError
+from synthehr.models.base import Batch, Loss, Model
+from synthehr.train.ema import Average
+from synthehr.train.runtime import Precision, Runtime, isolated, mix
+from synthehr.train.schedule import fraction_done, rate_factor
+from synthehr.train.state import State, StoppedBy, tensors
+
+Callback = Callable[[State], bool | None]
+"""Called after every step; True ends the run."""
+
+BATCH, ORDER, SCORE = range(3)
+"""Streams of seeds: a step's randomness, an epoch's order, an evaluation's randomness."""
+
+
+@dataclass(frozen=True)
+class History:
+    """How a run went.
+
+    Attributes
+    ----------
+    steps : int
+        Steps taken.
+    best_step : int
+        Step whose averaged weights the model holds now.
+    best_held_out : float or None
+        Held-out loss of that step; None where no records were held out.
+    curve : tuple of (int, float)
+        Step and held-out loss of each evaluation.
+    seconds : float
+        Time spent, over all parts of a resumed run.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the forward pass.
+    device : str
+        Where the model was trained.
+    stopped_by : {"steps", "patience", "clock", "callback"}
+        What ended the run.
+    """
+
+    steps: int
+    best_step: int
+    best_held_out: float | None
+    curve: tuple[tuple[int, float], ...]
+    seconds: float
+    precision: Precision
+    device: str
+    stopped_by: StoppedBy
+
+
+def train(
+    model: Model,
+    codes: Tensor,
+    held_out: Tensor,
+    config: TrainConfig,
+    *,
+    seed: int,
+    runtime: Runtime,
+    fields: Fields = (),
+    max_minutes: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> History:
+    """Train a model; it ends with the averaged weights of the lowest held-out loss.
+
+    Parameters
+    ----------
+    model : Model
+        Freshly built; moved to the runtime's device.
+    codes, held_out : Tensor of shape (N, 2, D) and (M, 2, D), int16
+        Records to learn from, and records to choose the best weights by; M may be 0.
+    config : TrainConfig
+        How to train.
+    seed : int
+        Equal seeds give equal weights on one machine, unless ``max_minutes`` is given.
+    runtime : Runtime
+        Device and precision.
+    fields : Fields
+        The columns; needed by models whose batches are balanced.
+    max_minutes : float, optional
+        Limit by the clock; the schedule then follows whichever of steps and clock is
+        further.
+    callbacks : sequence of callables
+        Called after every step.
+    checkpoint : Path, optional
+        The file that holds the run's state, see `synthehr.train.checkpoint`.
+    resume : bool
+        Whether to go on from that file, if it exists.
+
+    Raises
+    ------
+    TrainingError
+        The loss stopped being a number, or the memory does not suffice.
+    """
+    model.to(runtime.device).train()
+    codes, held_out = codes.to(runtime.device), held_out.to(runtime.device)
+    precision = runtime.precision(config.precision)
+    state = State(model, config, Average(model, config.ema))
+    draw = drawer(model, codes, fields, config, seed)
+    limit = None if max_minutes is None else 60.0 * max_minutes
+    started = time.monotonic() - state.seconds
+    total = torch.zeros((), device=runtime.device)
+    stopped_by: StoppedBy | None = None
+    with isolated(runtime):
+        while stopped_by is None:
+            generator = runtime.generator.manual_seed(mix(seed, BATCH, state.step))
+            total += run_step(state, draw(state.step, generator), runtime, precision)
+            state.step += 1
+            state.average.update(state.step)
+            state.seconds = time.monotonic() - started
+            before = state.fraction
+            state.fraction = fraction_done(state.step, config.steps, state.seconds, limit)
+            if is_due(before, state.fraction, config.evaluations):
+                check_finite(total.item(), "the loss of the training records")
+                evaluate(state, held_out, runtime, seed)
+            asked = any([callback(state) for callback in callbacks])
+            stopped_by = ending(state, asked)
+    if state.best is not None:
+        torch._foreach_copy_(tensors(model), state.best)
+    model.eval()
+    return History(
+        steps=state.step,
+        best_step=state.best_step,
+        best_held_out=state.best_held_out,
+        curve=tuple(state.curve),
+        seconds=state.seconds,
+        precision=precision,
+        device=str(runtime.device),
+        stopped_by=stopped_by,
+    )
+
+
+def drawer(model: Model, codes: Tensor, fields: Fields, config: TrainConfig, seed: int) -> Draw:
+    """How a model's batches are drawn."""
+    if model.batching == "balanced":
+        return Balanced(codes, config.batch_size, balanced_columns(fields))
+    return Shuffled(codes, config.batch_size, lambda epoch: mix(seed, ORDER, epoch))
+
+
+def run_step(state: State, batch: Batch, runtime: Runtime, precision: Precision) -> Tensor:
+    """Step every child whose loss the model yields; their sum, detached."""
+    factor = rate_factor(state.config, state.step, state.fraction)
+    losses = iter(state.model.losses(batch, state.step))
+    total = torch.zeros((), device=runtime.device)
+    while True:
+        with runtime.autocast(precision):
+            loss = next(losses, None)
+        if loss is None:
+            return total
+        optimiser = state.optimiser(loss.child)
+        for group in optimiser.param_groups:
+            group["lr"] = state.config.learning_rate * factor
+        total += step_child(loss, optimiser, state.config.clip)
+
+
+def step_child(loss: Loss, optimiser: torch.optim.AdamW, clip: float) -> Tensor:
+    """One optimiser step on one child, whose gradient alone is computed; the loss, detached."""
+    parts = [] if loss.per_record is None else [loss.per_record.float().mean()]
+    parts += [] if loss.public is None else [loss.public.float()]
+    value = torch.stack(parts).sum()
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    optimiser.zero_grad()
+    value.backward(inputs=weights)
+    if clip > 0:
+        torch.nn.utils.clip_grad_norm_(weights, clip)
+    optimiser.step()
+    return value.detach()
+
+
+def is_due(before: float, after: float, evaluations: int) -> bool:
+    """Whether a run that went from one fraction to another owes an evaluation."""
+    return after >= 1.0 or math.floor(after * evaluations) > math.floor(before * evaluations)
+
+
+def evaluate(state: State, held_out: Tensor, runtime: Runtime, seed: int) -> None:
+    """Score the averaged weights on held-out records, and keep them if they are the best."""
+    state.average.update(state.step, force=True)
+    with state.average.swapped_in(), torch.no_grad():
+        if not len(held_out):
+            state.keep_best()
+            return
+        runtime.generator.manual_seed(mix(seed, SCORE))
+        state.model.eval()
+        value = state.model.held_out_loss(held_out.long())
+        state.model.train()
+        check_finite(value, "the loss of the held-out records")
+        best = state.best_held_out
+        state.curve.append((state.step, value))
+        if best is None or value < best:
+            state.keep_best()
+
+
+def check_finite(value: float, what: str) -> None:
+    """Refuse a loss that is not a number."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{what} is no longer a finite number",
+            hint="lower the learning rate, for example --set train.learning_rate=0.0003, "
+            "or train with --set train.precision=float32",
+        )
+
+
+def ending(state: State, asked: bool) -> StoppedBy | None:
+    """What ends the run now, if anything."""
+    if state.step >= state.config.steps:
+        return "steps"
+    if state.fraction >= 1.0:
+        return "clock"
+    if 0 < state.config.patience <= state.stale:
+        return "patience"
+    return "callback" if asked else None

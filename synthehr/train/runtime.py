@@ -1,0 +1,89 @@
+"""Device, precision and seeds of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+Precision = Literal["float32", "bfloat16"]
+
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where a model is trained.
+
+    Attributes
+    ----------
+    device : torch.device
+        Holds the weights and the records.
+    fast_bfloat16 : bool
+        Whether the device multiplies bfloat16 matrices faster than float32 ones.
+    """
+
+    device: torch.device
+    fast_bfloat16: bool
+
+    def precision(self, wish: Literal["auto", "float32", "bfloat16"]) -> Precision:
+        """Settle a wish: "auto" takes bfloat16 where it is fast."""
+        if wish == "auto":
+            return "bfloat16" if self.fast_bfloat16 else "float32"
+        return wish
+
+    def autocast(self, precision: Precision) -> AbstractContextManager[object]:
+        """Context of the forward pass in a precision."""
+        if precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The device's own generator, which dropout and the like draw from."""
+        if self.device.type == "cuda":
+            return torch.cuda.default_generators[self.device.index or 0]
+        return torch.default_generator
+
+
+def find_runtime(device: str | None = None) -> Runtime:
+    """Take the device asked for; else a CUDA device if there is one, else the CPU."""
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    found = torch.device(device)
+    if found.type == "cuda":
+        found = torch.device("cuda", found.index or 0)
+        return Runtime(found, torch.cuda.get_device_capability(found) >= (8, 0))
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return Runtime(found, found.type == "cpu" and fast)
+
+
+def mix(seed: int, *path: int) -> int:
+    """Derive a 63-bit seed from a seed and a path of integers, such as a step.
+
+    The seed of step t needs no history, so a run can be taken up at any step. SplitMix64
+    (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
+    """
+    state = seed & _MASK
+    for part in (seed >> 64, *path):
+        state = (state + 0x9E3779B97F4A7C15 * ((part & _MASK) + 1)) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+@contextmanager
+def isolated(runtime: Runtime) -> Iterator[None]:
+    """Flush denormal numbers, and give the caller's random state back at the end."""
+    devices = [runtime.device.index] if runtime.device.type == "cuda" else []
+    flushed = (torch.tensor(1e-38) * 1e-4).item() == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        torch.set_flush_denormal(flushed)

@@ -1,0 +1,102 @@
+"""What a run has come to: weights, averages, optimisers and scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from synthehr.config import TrainConfig
+from synthehr.models.base import Model
+from synthehr.train.ema import Average
+
+StoppedBy = Literal["steps", "patience", "clock", "callback"]
+
+
+@dataclass
+class State:
+    """A run under way; changed in place by the loop, read by its callbacks.
+
+    Attributes
+    ----------
+    model : Model
+        The model in training.
+    config : TrainConfig
+        How it is trained.
+    average : Average
+        Moving average of its weights.
+    optimisers : dict of str to AdamW
+        One for each child that a loss has named.
+    step, seconds, fraction
+        Steps taken, seconds spent, and the fraction of the run that is over.
+    curve : list of (int, float)
+        Step and held-out loss of each evaluation.
+    best_step : int
+        Step of the lowest held-out loss.
+    best : list of Tensor, or None
+        Weights and buffers of that step, in the order of `tensors`.
+    """
+
+    model: Model
+    config: TrainConfig
+    average: Average
+    optimisers: dict[str, torch.optim.AdamW] = field(default_factory=dict)
+    step: int = 0
+    seconds: float = 0.0
+    fraction: float = 0.0
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    best_step: int = 0
+    best: list[Tensor] | None = None
+
+    @property
+    def best_held_out(self) -> float | None:
+        """The lowest held-out loss so far."""
+        return min((value for _, value in self.curve), default=None)
+
+    @property
+    def stale(self) -> int:
+        """Evaluations since the lowest held-out loss."""
+        return sum(step > self.best_step for step, _ in self.curve)
+
+    def optimiser(self, child: str) -> torch.optim.AdamW:
+        """The optimiser of a child, made when it is first asked for."""
+        if child not in self.optimisers:
+            self.optimisers[child] = adamw(self.model.get_submodule(child), self.config)
+        return self.optimisers[child]
+
+    def keep_best(self) -> None:
+        """Remember the weights that the model holds now."""
+        if self.best is None:
+            self.best = [tensor.clone() for tensor in tensors(self.model)]
+        else:
+            torch._foreach_copy_(self.best, tensors(self.model))
+        self.best_step = self.step
+
+
+def tensors(model: nn.Module) -> list[Tensor]:
+    """All weights, then all buffers of a model, detached."""
+    return [t.detach() for group in (model.parameters(), model.buffers()) for t in group]
+
+
+def adamw(child: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW over a child, without decay on biases, norms and embeddings.
+
+    Loshchilov and Hutter 2019, arXiv:1711.05101.
+    """
+    decayed, kept = [], []
+    for module in child.modules():
+        embeds = isinstance(module, (nn.Embedding, nn.EmbeddingBag))
+        for name, weight in module.named_parameters(recurse=False):
+            if weight.requires_grad:
+                plain = embeds or weight.ndim < 2 or "embedding" in name
+                (kept if plain else decayed).append(weight)
+    seen: set[int] = set()
+    groups = []
+    for weights, decay in ((decayed, config.weight_decay), (kept, 0.0)):
+        own = [w for w in weights if id(w) not in seen]
+        seen.update(map(id, own))
+        if own:
+            groups.append({"params": own, "weight_decay": decay})
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
