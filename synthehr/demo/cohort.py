@@ -49,75 +49,106 @@ class Parents(NamedTuple):
     sepsis: NDArray[np.int64]
 
 
+class Effects(NamedTuple):
+    """By how much each parent moves a number: male sex, a decade above 60, the two diagnoses."""
+
+    sex: float = 0.0
+    decade: float = 0.0
+    diabetes: float = 0.0
+    sepsis: float = 0.0
+
+    def of(self, parents: Parents) -> Floats:
+        """Sum of the effects for these parents."""
+        return (
+            self.sex * parents.sex
+            + self.decade * (parents.age - 60) / 10
+            + self.diabetes * parents.diabetes
+            + self.sepsis * parents.sepsis
+        )
+
+
+NO_EFFECTS = Effects()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lab:
     """One measured quantity and the rule by which it goes missing.
 
-    The value is ``location + scale * z`` with standard normal ``z`` (its exponential where
-    ``log``), moved by the patient's sex, age in decades above 60, diabetes and sepsis, never below
-    ``floor``, and rounded. It is recorded with probability
-    ``sigmoid(taken + taken_by_z * z)``: a slope other than 0 is missing not at random.
+    The value is ``location + effects + scale * z`` with standard normal ``z`` (its exponential
+    where ``log``), never below ``floor``, and rounded. It is recorded with probability
+    ``sigmoid(taken + taken_effects + taken_by_z * z)``: a slope other than 0 on ``z`` is missing
+    not at random.
     """
 
     location: float
     scale: float
-    by_sex: float = 0.0
-    by_decade: float = 0.0
-    by_diabetes: float = 0.0
-    by_sepsis: float = 0.0
+    effects: Effects = NO_EFFECTS
     log: bool = False
     floor: float = -np.inf
     decimals: int = 1
     taken: float = np.inf
+    taken_effects: Effects = NO_EFFECTS
     taken_by_z: float = 0.0
-    taken_by_decade: float = 0.0
-    taken_by_sepsis: float = 0.0
-    unit: str = ""
+    unit: str
 
     def value(self, parents: Parents, z: Floats) -> Floats:
         """Turn standard normal draws into values, in the lab's unit."""
-        decades = (parents.age - 60) / 10
-        mean = (
-            self.location
-            + self.by_sex * parents.sex
-            + self.by_decade * decades
-            + self.by_diabetes * parents.diabetes
-            + self.by_sepsis * parents.sepsis
-        )
-        raw = mean + self.scale * z
+        raw = self.location + self.effects.of(parents) + self.scale * z
         return np.round(np.maximum(np.exp(raw) if self.log else raw, self.floor), self.decimals)
 
     def recorded(self, parents: Parents, z: Floats) -> Floats:
         """Probability in [0, 1] that the value is written down."""
-        decades = (parents.age - 60) / 10
-        return _sigmoid(
-            self.taken
-            + self.taken_by_z * z
-            + self.taken_by_decade * decades
-            + self.taken_by_sepsis * parents.sepsis
-        )
+        return _sigmoid(self.taken + self.taken_effects.of(parents) + self.taken_by_z * z)
 
 
 LABS: dict[str, Lab] = {
-    "bmi": Lab(location=26.4, scale=4.6, by_diabetes=3.2, floor=14, taken=2.4, unit="kg/m²"),
-    "systolic": Lab(location=128, scale=16, by_decade=4, by_sepsis=-24, decimals=0, unit="mmHg"),
+    "bmi": Lab(
+        location=26.4, scale=4.6, effects=Effects(diabetes=3.2), floor=14, taken=2.4, unit="kg/m²"
+    ),
+    "systolic": Lab(
+        location=128, scale=16, effects=Effects(decade=4, sepsis=-24), decimals=0, unit="mmHg"
+    ),
     "creatinine": Lab(
-        location=-0.25, scale=0.28, log=True, decimals=2, unit="mg/dl",
-        by_sex=0.2, by_decade=0.05, by_diabetes=0.15, by_sepsis=0.6, taken=1.2, taken_by_decade=0.4,
+        location=-0.25,
+        scale=0.28,
+        effects=Effects(sex=0.2, decade=0.05, diabetes=0.15, sepsis=0.6),
+        log=True,
+        decimals=2,
+        taken=1.2,
+        taken_effects=Effects(decade=0.4),
+        unit="mg/dl",
     ),
     "crp": Lab(
-        location=1.9, scale=0.9, log=True, floor=5, unit="mg/l",
-        by_sepsis=2.5, taken=0.8, taken_by_z=0.3, taken_by_sepsis=3,
+        location=1.9,
+        scale=0.9,
+        effects=Effects(sepsis=2.5),
+        log=True,
+        floor=5,
+        taken=0.8,
+        taken_effects=Effects(sepsis=3),
+        taken_by_z=0.3,
+        unit="mg/l",
     ),
     "hba1c": Lab(
-        location=5.45, scale=0.42, by_diabetes=1.9, by_decade=0.05, unit="%",
-        floor=3.5, taken=-0.6, taken_by_z=1.1,
+        location=5.45,
+        scale=0.42,
+        effects=Effects(decade=0.05, diabetes=1.9),
+        floor=3.5,
+        taken=-0.6,
+        taken_by_z=1.1,
+        unit="%",
     ),
     "lactate": Lab(
-        location=0.25, scale=0.35, log=True, by_sepsis=1.0, unit="mmol/l",
-        taken=-1.6, taken_by_z=0.9, taken_by_sepsis=3.5,
+        location=0.25,
+        scale=0.35,
+        effects=Effects(sepsis=1.0),
+        log=True,
+        taken=-1.6,
+        taken_effects=Effects(sepsis=3.5),
+        taken_by_z=0.9,
+        unit="mmol/l",
     ),
-}  # fmt: skip
+}
 
 
 def _sigmoid(x: Floats | float) -> Floats:
