@@ -34,7 +34,6 @@ class Average:
         self.weights = [parameter.detach() for parameter in module.parameters()]
         self.values = [w.clone() for w in self.weights] if decay > 0 else self.weights
 
-    @torch.no_grad()
     def update(self, step: int, *, force: bool = False) -> None:
         """Take in the weights after ``step`` steps, if an update is due or forced.
 
@@ -49,7 +48,6 @@ class Average:
         self.step = step
 
     @contextmanager
-    @torch.no_grad()
     def swapped_in(self) -> Iterator[None]:
         """Context in which the module holds the averaged weights."""
         if self.values is self.weights:

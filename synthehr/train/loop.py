@@ -170,16 +170,30 @@ def run_step(state: State, batch: Batch, runtime: Runtime, precision: Precision)
 
 def step_child(loss: Loss, optimiser: torch.optim.AdamW, clip: float) -> Tensor:
     """One optimiser step on one child, whose gradient alone is computed; the loss, detached."""
-    parts = [] if loss.per_record is None else [loss.per_record.float().mean()]
-    parts += [] if loss.public is None else [loss.public.float()]
-    value = torch.stack(parts).sum()
+    if loss.per_record is None:
+        value = loss.public
+    else:
+        value = loss.per_record.float().mean()
+        value = value if loss.public is None else value + loss.public
+    assert value is not None, "a loss has a part that saw records, a public part, or both"
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-    optimiser.zero_grad()
+    for weight in weights:
+        weight.grad = None
     value.backward(inputs=weights)
     if clip > 0:
-        torch.nn.utils.clip_grad_norm_(weights, clip)
+        clip_gradients(weights, clip)
     optimiser.step()
     return value.detach()
+
+
+def clip_gradients(weights: list[Tensor], largest: float) -> None:
+    """Scale the gradients down together to a norm, with no wait for the device.
+
+    `torch.nn.utils.clip_grad_norm_` in four calls: a third of its time on small models.
+    """
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (largest / (norm + 1e-6)).clamp_(max=1.0))
 
 
 def is_due(before: float, after: float, evaluations: int) -> bool:

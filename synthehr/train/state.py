@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -85,18 +86,23 @@ def adamw(child: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
 
     Loshchilov and Hutter 2019, arXiv:1711.05101.
     """
-    decayed, kept = [], []
+    kept = set(map(id, undecayed(child)))
+    weights = [weight for weight in child.parameters() if weight.requires_grad]
+    groups = [{"params": weights, "weight_decay": 0.0}]
+    if config.weight_decay > 0:
+        decayed = [weight for weight in weights if id(weight) not in kept]
+        rest = [weight for weight in weights if id(weight) in kept]
+        groups = [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def undecayed(child: nn.Module) -> Iterator[nn.Parameter]:
+    """Biases, scales of norms, and embeddings of a child."""
     for module in child.modules():
         embeds = isinstance(module, (nn.Embedding, nn.EmbeddingBag))
         for name, weight in module.named_parameters(recurse=False):
-            if weight.requires_grad:
-                plain = embeds or weight.ndim < 2 or "embedding" in name
-                (kept if plain else decayed).append(weight)
-    seen: set[int] = set()
-    groups = []
-    for weights, decay in ((decayed, config.weight_decay), (kept, 0.0)):
-        own = [w for w in weights if id(w) not in seen]
-        seen.update(map(id, own))
-        if own:
-            groups.append({"params": own, "weight_decay": decay})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+            if embeds or weight.ndim < 2 or "embedding" in name:
+                yield weight
