@@ -1,0 +1,194 @@
+"""One categorical, boolean or ordinal column: null, kept levels, and what is rare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synthehr.encode.axis import from_axis, has_axis, to_axis
+from synthehr.encode.config import EncodeConfig
+from synthehr.encode.fields import Field
+from synthehr.encode.rare import holders
+from synthehr.errors import SchemaError
+
+RARE_MARK = "_RARE_"
+Level = str | int | float | bool
+
+
+@final
+@dataclass(frozen=True)
+class CategoricalColumn:
+    """Tokens of one categorical column: null, then the levels, then the pooled rest.
+
+    Attributes
+    ----------
+    field : Field
+        What the models see.
+    data_type : DataType
+        Arrow type of the column.
+    levels : tuple of str, int, float or bool
+        Kept levels in the order of their tokens.
+    rare : {"draw", "mark"} or None
+        What the last token decodes to; None where it is a level like the others.
+    """
+
+    field: Field
+    data_type: pa.DataType
+    levels: tuple[Level, ...]
+    rare: str | None
+
+    @property
+    def _first(self) -> int:
+        return 0 if self.field.null is None else 1
+
+    def encode(self, array: pa.Array) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Turn values into tokens, shape (N,); the parts are all 0."""
+        indices, found, valid = level_indices(array, self.field.column)
+        known = {level: token for token, level in enumerate(self.levels, self._first)}
+        likeliest = self._first + int(self.field.shares[self._first :].argmax())
+        other = self.field.size - 1 if self.rare else likeliest
+        lookup = np.array([known.get(level, other) for level in found] or [0], dtype=np.int16)
+        tokens = lookup[indices]
+        tokens[~valid] = likeliest if self.field.null is None else 0
+        return tokens, np.zeros(len(tokens), dtype=np.int16)
+
+    def decode(
+        self,
+        tokens: NDArray[np.integer],
+        parts: NDArray[np.integer],
+        rng: np.random.Generator,
+        bounds: Sequence[tuple[float, float]] | None = None,
+    ) -> pa.Array:
+        """Turn tokens into levels, drawing one where a level was pooled; shape (N,)."""
+        valid = np.full(len(tokens), True) if self.field.null is None else tokens != 0
+        index = np.maximum(tokens.astype(np.int64) - self._first, 0)
+        if self.rare == "draw":
+            pooled = index >= len(self.levels)
+            shares = self.field.shares[self._first : self._first + len(self.levels)]
+            reached = np.cumsum(shares / shares.sum())
+            drawn = np.searchsorted(reached, rng.random(int(pooled.sum())), side="right")
+            index[pooled] = np.minimum(drawn, len(self.levels) - 1)
+        levels = self.levels + ((RARE_MARK,) if self.rare == "mark" else ())
+        return from_levels(index, valid, levels, self.data_type)
+
+    def allowed(self, values: Sequence[Any], null: bool) -> NDArray[np.float64]:
+        """Weigh tokens 1 where they are one of the values; shape (size, 1)."""
+        weights = np.zeros((self.field.size, 1))
+        if null and self.field.null is not None:
+            weights[0] = 1.0
+        for value in values:
+            token = self.token_of(value)
+            if token is not None:
+                weights[token] = 1.0
+        return weights
+
+    def token_of(self, value: Any) -> int | None:
+        """Token of a kept level; None for any other value."""
+        return self.levels.index(value) + self._first if value in self.levels else None
+
+    def describe(self) -> dict[str, Any]:
+        """Count levels, and the share that was pooled."""
+        pooled = float(self.field.shares[-1]) if self.rare else 0.0
+        return {"levels": len(self.levels), "pooled_share": pooled}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Give settings and arrays, without the field."""
+        return {"levels": list(self.levels), "rare": self.rare}, {}
+
+    @classmethod
+    def from_state(
+        cls,
+        field: Field,
+        data_type: pa.DataType,
+        settings: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+    ) -> CategoricalColumn:
+        """Rebuild a column from what `state` gave."""
+        return cls(field, data_type, tuple(settings["levels"]), settings["rare"])
+
+
+def fit_categorical(
+    column: str,
+    array: pa.Array,
+    patients: NDArray[np.int64] | None,
+    config: EncodeConfig,
+    order: Sequence[Level] | None = None,
+) -> CategoricalColumn | None:
+    """Learn the levels of a column; None where too few patients hold any.
+
+    Parameters
+    ----------
+    order : sequence of levels, or None
+        For ordinals: all levels, ascending. Rare ones go to their kept neighbours.
+    """
+    indices, found, valid = level_indices(array, column)
+    present = indices[valid]
+    counts = np.bincount(present, minlength=len(found))
+    owners = None if patients is None else patients[valid]
+    held = holders(present, len(found), owners)
+    keep = held >= config.rare_patients
+    if not keep.any():
+        return None
+    null = int(not valid.all())
+    ranking = sorted(np.flatnonzero(keep).tolist(), key=lambda at: (-counts[at], str(found[at])))
+    ranking = ranking[: config.max_tokens - 2]
+    pooled = int(counts.sum() - counts[ranking].sum())
+    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
+    is_text = is_text or pa.types.is_string_view(array.type)
+    tallies = [int(counts[at]) for at in ranking] + ([pooled] if pooled else [])
+    nulls = [len(valid) - int(valid.sum())] if null else []
+    shares = np.array(nulls + tallies, dtype=np.float64) / len(valid)
+    field = Field(
+        column=column,
+        shares=shares,
+        parts=np.ones(len(shares), dtype=np.int64),
+        null=0 if null else None,
+    )
+    rare = None if not pooled else "mark" if config.rare == "mark" and is_text else "draw"
+    return CategoricalColumn(field, array.type, tuple(found[at] for at in ranking), rare)
+
+
+def level_indices(
+    array: pa.Array, column: str
+) -> tuple[NDArray[np.int64], list[Level], NDArray[np.bool_]]:
+    """Number the levels of an array: index of each record, levels, and where not null."""
+    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    valid = encoded.is_valid().to_numpy(zero_copy_only=False)
+    indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    dictionary = encoded.dictionary
+    data_type = dictionary.type
+    if has_axis(data_type):
+        return indices, to_axis(dictionary, column).values.tolist(), valid
+    text = pa.types.is_string(data_type) or pa.types.is_large_string(data_type)
+    if text or pa.types.is_string_view(data_type) or pa.types.is_boolean(data_type):
+        return indices, dictionary.to_pylist(), valid
+    raise SchemaError(
+        f"Column {column!r} of type {data_type} cannot be modelled.",
+        hint='set "role": "drop" for it in the schema file.',
+    )
+
+
+def from_levels(
+    index: NDArray[np.int64],
+    valid: NDArray[np.bool_],
+    levels: Sequence[Level],
+    data_type: pa.DataType,
+) -> pa.Array:
+    """Make an array of exactly this type from indices into the levels."""
+    is_dictionary = pa.types.is_dictionary(data_type)
+    value_type = data_type.value_type if is_dictionary else data_type
+    if has_axis(value_type):
+        axis = np.array(levels)
+        dictionary = from_axis(axis, np.full(len(levels), True), value_type)
+    else:
+        dictionary = pa.array(levels, value_type)
+    mask = None if valid.all() else ~valid
+    if is_dictionary:
+        stored = pa.array(index, data_type.index_type, mask=mask)
+        return pa.DictionaryArray.from_arrays(stored, dictionary, ordered=data_type.ordered)
+    return dictionary.take(pa.array(index, pa.int64(), mask=mask))

@@ -1,0 +1,41 @@
+"""Settings of the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeConfig:
+    """How columns become tokens and parts.
+
+    Attributes
+    ----------
+    rare_patients : int
+        A level, an atom or a part is stored only where at least this many patients hold it.
+    bins : int
+        Most quantile bins a numeric column is cut into.
+    parts : int
+        Most parts a bin is cut into.
+    atom_share : float
+        Share of the non-null records from which a single numeric value becomes a token.
+    discrete_values : int
+        A numeric column of at most this many common values keeps each as a token ...
+    discrete_share : float
+        ... where they cover at least this share of its non-null records.
+    rare : {"draw", "mark"}
+        What a pooled level decodes to: a draw among the kept levels, or the text `_RARE_`
+        (text columns only).
+    max_tokens : int
+        Most tokens of one column; the rarest levels beyond are pooled.
+    """
+
+    rare_patients: int = 10
+    bins: int = 64
+    parts: int = 32
+    atom_share: float = 0.005
+    discrete_values: int = 128
+    discrete_share: float = 0.95
+    rare: Literal["draw", "mark"] = "draw"
+    max_tokens: int = 32_000
