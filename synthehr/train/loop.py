@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,13 +17,12 @@ from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.errors import TrainingError
 from synthehr.models.base import Batch, Loss, Model
+from synthehr.train.callbacks import every
+from synthehr.train.checkpoint import identity, restore, save
 from synthehr.train.ema import Average
-from synthehr.train.runtime import Precision, Runtime, isolated, mix
+from synthehr.train.runtime import Precision, Runtime, isolated, memory_guarded, mix
 from synthehr.train.schedule import fraction_done, rate_factor
-from synthehr.train.state import State, StoppedBy, tensors
-
-Callback = Callable[[State], bool | None]
-"""Called after every step; True ends the run."""
+from synthehr.train.state import Callback, State, StoppedBy, tensors, trained
 
 BATCH, ORDER, SCORE = range(3)
 """Streams of seeds: a step's randomness, an epoch's order, an evaluation's randomness."""
@@ -74,6 +74,7 @@ def train(
     max_minutes: float | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: Path | None = None,
+    checkpoint_every: float = 30.0,
     resume: bool = False,
 ) -> History:
     """Train a model; it ends with the averaged weights of the lowest held-out loss.
@@ -98,7 +99,10 @@ def train(
     callbacks : sequence of callables
         Called after every step.
     checkpoint : Path, optional
-        The file that holds the run's state, see `synthehr.train.checkpoint`.
+        The file that holds the run's state, see `synthehr.train.checkpoint`; the caller
+        removes it when the model is safe.
+    checkpoint_every : float
+        Seconds between two checkpoints.
     resume : bool
         Whether to go on from that file, if it exists.
 
@@ -106,17 +110,26 @@ def train(
     ------
     TrainingError
         The loss stopped being a number, or the memory does not suffice.
+    ArtifactError
+        The checkpoint is damaged or belongs to another run.
     """
     model.to(runtime.device).train()
     codes, held_out = codes.to(runtime.device), held_out.to(runtime.device)
     precision = runtime.precision(config.precision)
     state = State(model, config, Average(model, config.ema))
-    draw = drawer(model, codes, fields, config, seed)
     limit = None if max_minutes is None else 60.0 * max_minutes
+    if checkpoint is not None:
+        run = identity(state, codes, held_out, seed)
+        if resume:
+            restore(state, checkpoint, run)
+        write = partial(save, path=checkpoint, run=run)
+        callbacks = [*callbacks, every(checkpoint_every, write)]
+    draw = drawer(model, codes, fields, config, seed)
     started = time.monotonic() - state.seconds
+    state.fraction = fraction_done(state.step, config.steps, state.seconds, limit)
+    stopped_by = ending(state)
     total = torch.zeros((), device=runtime.device)
-    stopped_by: StoppedBy | None = None
-    with isolated(runtime):
+    with isolated(runtime), memory_guarded():
         while stopped_by is None:
             generator = runtime.generator.manual_seed(mix(seed, BATCH, state.step))
             total += run_step(state, draw(state.step, generator), runtime, precision)
@@ -129,7 +142,7 @@ def train(
                 check_finite(total.item(), "the loss of the training records")
                 evaluate(state, held_out, runtime, seed)
             asked = any([callback(state) for callback in callbacks])
-            stopped_by = ending(state, asked)
+            stopped_by = ending(state) or ("callback" if asked else None)
     if state.best is not None:
         torch._foreach_copy_(tensors(model), state.best)
     model.eval()
@@ -176,7 +189,7 @@ def step_child(loss: Loss, optimiser: torch.optim.AdamW, clip: float) -> Tensor:
         value = loss.per_record.float().mean()
         value = value if loss.public is None else value + loss.public
     assert value is not None, "a loss has a part that saw records, a public part, or both"
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    weights = trained(optimiser)
     for weight in weights:
         weight.grad = None
     value.backward(inputs=weights)
@@ -229,12 +242,10 @@ def check_finite(value: float, what: str) -> None:
         )
 
 
-def ending(state: State, asked: bool) -> StoppedBy | None:
+def ending(state: State) -> StoppedBy | None:
     """What ends the run now, if anything."""
     if state.step >= state.config.steps:
         return "steps"
     if state.fraction >= 1.0:
         return "clock"
-    if 0 < state.config.patience <= state.stale:
-        return "patience"
-    return "callback" if asked else None
+    return "patience" if 0 < state.config.patience <= state.stale else None

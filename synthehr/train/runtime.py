@@ -9,6 +9,8 @@ from typing import Literal
 
 import torch
 
+from synthehr.errors import TrainingError
+
 Precision = Literal["float32", "bfloat16"]
 
 _MASK = (1 << 64) - 1
@@ -87,3 +89,25 @@ def isolated(runtime: Runtime) -> Iterator[None]:
             yield
     finally:
         torch.set_flush_denormal(flushed)
+
+
+@contextmanager
+def memory_guarded() -> Iterator[None]:
+    """Turn the several errors of a full memory into one.
+
+    Raises
+    ------
+    TrainingError
+        The memory does not suffice.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # The CPU's allocator has no error class of its own.
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if known or "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise TrainingError(
+                "the memory does not suffice to train this model",
+                hint="train on smaller batches: --set train.batch_size=128",
+            ) from None
+        raise

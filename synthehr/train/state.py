@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -76,9 +76,18 @@ class State:
         self.best_step = self.step
 
 
+Callback = Callable[[State], bool | None]
+"""Called after every step; True ends the run."""
+
+
 def tensors(model: nn.Module) -> list[Tensor]:
     """All weights, then all buffers of a model, detached."""
     return [t.detach() for group in (model.parameters(), model.buffers()) for t in group]
+
+
+def trained(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    """The weights of an optimiser, in order."""
+    return [weight for group in optimiser.param_groups for weight in group["params"]]
 
 
 def adamw(child: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
