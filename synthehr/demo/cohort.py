@@ -93,8 +93,9 @@ class Lab:
 
     def value(self, parents: Parents, z: Floats) -> Floats:
         """Turn standard normal draws into values, in the lab's unit."""
-        raw = self.location + self.effects.of(parents) + self.scale * z
-        return np.round(np.maximum(np.exp(raw) if self.log else raw, self.floor), self.decimals)
+        raw: Floats = self.location + self.effects.of(parents) + self.scale * z
+        floored: Floats = np.maximum(np.exp(raw) if self.log else raw, self.floor)
+        return np.round(floored, self.decimals)
 
     def recorded(self, parents: Parents, z: Floats) -> Floats:
         """Probability in [0, 1] that the value is written down."""

@@ -13,9 +13,10 @@ from synthehr.demo.cohort import simulate
 from synthehr.errors import InputError, SynthehrError
 
 COMMANDS = (
-    "fit cohort.parquet --patient patient_id --seed 1",
-    "sample cohort.synthehr -o synthetic.parquet --seed 2",
-    "report cohort.parquet synthetic.parquet --model cohort.synthehr --target died -o report.html",
+    "fit {0}/cohort.parquet -o {0}/cohort.synthehr --patient patient_id --seed 1",
+    "sample {0}/cohort.synthehr -o {0}/synthetic.parquet --seed 2",
+    "report {0}/cohort.parquet {0}/synthetic.parquet --model {0}/cohort.synthehr --target died"
+    " -o {0}/report.html",
 )
 
 
@@ -56,15 +57,14 @@ def run_demo(
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(simulate(patients, seed), cohort)
     print(f"{cohort}: {patients:,} simulated admissions", file=sys.stderr)
-    for command in COMMANDS:
-        print(f"\n$ synthehr {command}", file=sys.stderr, flush=True)
-        arguments = [*shlex.split(command), *(["--force"] if force else [])]
-        done = subprocess.run(
-            [sys.executable, "-m", "synthehr", *arguments], cwd=folder, check=False
-        )
+    for template in COMMANDS:
+        words = [word.format(folder) for word in template.split()]
+        words += ["--force"] if force else []
+        print(f"\n$ synthehr {shlex.join(words)}", file=sys.stderr, flush=True)
+        done = subprocess.run([sys.executable, "-m", "synthehr", *words], check=False)
         if done.returncode:
             raise SynthehrError(
-                f"`synthehr {command.split()[0]}` ended with exit code {done.returncode}",
+                f"`synthehr {words[0]}` ended with exit code {done.returncode}",
                 hint=f"what it said stands above; the cohort is in {cohort}",
             )
     report = folder / "report.html"
