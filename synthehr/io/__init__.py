@@ -1,0 +1,9 @@
+"""Tables in and out: Parquet, CSV, Arrow, pandas, polars; whole or not at all."""
+
+from __future__ import annotations
+
+from synthehr.io.atomic import replacing, write_bytes, write_text
+from synthehr.io.pandas_types import to_pandas
+from synthehr.io.source import Source, read
+
+__all__ = ["Source", "read", "replacing", "to_pandas", "write_bytes", "write_text"]

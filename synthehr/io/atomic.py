@@ -1,0 +1,155 @@
+"""Writing a file so that a reader finds either the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from tempfile import mkstemp
+from typing import IO
+
+from synthehr.errors import ArtifactError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no advisory locks of this kind; os.replace stays atomic.
+    fcntl = None
+
+
+@contextmanager
+def replacing(path: str | PathLike[str], *, force: bool = False) -> Iterator[Path]:
+    """Give a temporary path to write to, and put it in place of `path` at the end.
+
+    The file is made in the same folder with mode 0600, synchronised to disk, and
+    renamed. On any failure it is removed and `path` is left as it was. A second
+    writer of the same path is refused while the first is at work.
+
+    Parameters
+    ----------
+    path : path
+        Where the file shall be.
+    force : bool
+        Whether a file that is already there is replaced.
+
+    Raises
+    ------
+    ArtifactError
+        If there is a file and no `force`, the path is a link or a folder, the folder
+        is missing, another process writes there, or the disk is full.
+    """
+    target = Path(path)
+    _check(target, force)
+    with _locked(target):
+        temporary = _make(target)
+        try:
+            yield temporary
+            _synchronise(temporary)
+            _check(target, force)
+            os.replace(temporary, target)
+            _synchronise(target.parent)
+        except OSError as error:
+            raise _failed(target, error) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | PathLike[str], data: bytes, *, force: bool = False) -> None:
+    """Write a whole file atomically; see `replacing`."""
+    with replacing(path, force=force) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | PathLike[str], text: str, *, force: bool = False) -> None:
+    """Write a whole UTF-8 file atomically; see `replacing`."""
+    write_bytes(path, text.encode("utf-8", errors="surrogatepass"), force=force)
+
+
+def _check(target: Path, force: bool) -> None:
+    name = target.name or str(target)
+    if target.is_symlink():
+        raise ArtifactError(
+            f"{name} is a symbolic link, and links are not followed",
+            hint="Give the path of the file itself.",
+        )
+    if target.is_dir():
+        raise ArtifactError(f"{name} is a folder", hint="Give the path of a file.")
+    if not target.parent.is_dir():
+        raise ArtifactError(f"the folder of {name} does not exist", hint="Make it first.")
+    if target.exists() and not force:
+        raise ArtifactError(
+            f"{name} exists already and was left as it is",
+            hint="Choose another name, or replace it with --force.",
+        )
+    if target.exists() and not target.is_file():
+        raise ArtifactError(f"{name} is not a plain file", hint="Give the path of a file.")
+
+
+def _make(target: Path) -> Path:
+    try:
+        handle, name = mkstemp(dir=target.parent, prefix=".synthehr-", suffix=".part")
+    except OSError as error:
+        raise _failed(target, error) from None
+    os.close(handle)
+    return Path(name)
+
+
+def _synchronise(path: Path) -> None:
+    # A folder cannot be opened on Windows, and some network shares refuse fsync.
+    with suppress(OSError) if path.is_dir() else _nothing():
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
+    lock = target.with_name(f".{target.name}.lock"[-250:])
+    handle = _open_lock(target, lock)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.close()
+
+
+def _open_lock(target: Path, lock: Path) -> IO[bytes]:
+    assert fcntl is not None
+    for _ in range(10):
+        try:
+            handle = os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "rb")
+        except OSError as error:
+            raise _failed(target, error) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            break
+        # The previous holder may have removed the file between our open and our lock.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle.fileno()), os.stat(lock)):
+                return handle
+        handle.close()
+    raise ArtifactError(
+        f"{target.name} is being written by another process",
+        hint="Wait until it has ended, or write to another path.",
+    )
+
+
+def _failed(target: Path, error: OSError) -> ArtifactError:
+    why = (error.strerror or "the system refused it").lower()
+    return ArtifactError(
+        f"{target.name} could not be written: {why}",
+        hint="Nothing was left behind; free space or choose another folder, and try again.",
+    )

@@ -1,0 +1,164 @@
+"""Reading Parquet and Arrow files that nobody vouches for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from synthehr.errors import InputError
+from synthehr.io.names import check_names
+
+_DAMAGED = "Export it again, and compare its checksum with that of the source."
+# Encodings in which a cell takes about as many bytes in the file as in memory.
+_WIDTHS = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
+_LINEAR = {"PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"}
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None, max_bytes: int) -> pa.Table:
+    """Read a Parquet file whose footer, checksums and decoded size are in order.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    columns : sequence of str or None
+        Columns to read, where the file has them; None reads all.
+    max_bytes : int
+        Most bytes that the decoded table may take.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or encrypted, or would take more than `max_bytes`.
+    """
+    with path.open("rb") as file:
+        file.seek(-4, 2)
+        if file.read(4) == b"PARE":
+            raise _encrypted(path)
+
+    def read() -> pa.Table:
+        with pq.ParquetFile(path, page_checksum_verification=True) as source:
+            names = source.schema_arrow.names
+            check_names(names)
+            wanted = names if columns is None else [x for x in names if x in set(columns)]
+            _check_size(path, source, wanted, max_bytes)
+            # A name that holds a dot can select its neighbours too.
+            table = source.read(columns=wanted).select(wanted)
+        table.validate(full=True)
+        return table
+
+    return _guarded(path, read)
+
+
+def read_arrow(path: Path, columns: Sequence[str] | None, max_bytes: int) -> pa.Table:
+    """Read an Arrow file or stream (Feather version 2) and check it through.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or takes more than `max_bytes`.
+    """
+
+    def read() -> pa.Table:
+        with pa.memory_map(str(path)) as source:
+            head = source.read(6)
+            source.seek(0)
+            is_file = head == b"ARROW1"
+            reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+            names = reader.schema.names
+            check_names(names)
+            wanted = names if columns is None else [x for x in names if x in set(columns)]
+            batches, size = [], 0
+            many = getattr(reader, "num_record_batches", None)
+            ordered = reader if many is None else (reader.get_batch(i) for i in range(many))
+            for batch in ordered:
+                batch = batch.select(wanted)
+                size += batch.nbytes
+                if size > max_bytes:
+                    raise _too_large(path, max_bytes)
+                batches.append(batch)
+            schema = pa.schema([reader.schema.field(x) for x in wanted], reader.schema.metadata)
+            table = pa.Table.from_batches(batches, schema)
+        table.validate(full=True)
+        return table
+
+    return _guarded(path, read)
+
+
+def _guarded(path: Path, read: Callable[[], pa.Table]) -> pa.Table:
+    # Arrow's own messages can hold bytes of the file, so none of them is passed on.
+    try:
+        return read()
+    except MemoryError:
+        raise InputError(
+            f"{path.name} does not fit into memory", hint="Read fewer columns or rows."
+        ) from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, UnicodeDecodeError) as error:
+        text = str(error).lower()
+        if "encrypt" in text or "decrypt" in text:
+            raise _encrypted(path) from None
+        if isinstance(error, pa.ArrowNotImplementedError):
+            raise InputError(
+                f"{path.name} uses a compression or an encoding that is not supported",
+                hint="Write it again with zstd or snappy compression.",
+            ) from None
+        why = (
+            "a page's checksum is wrong" if "checksum" in text or "crc" in text else "damaged file"
+        )
+        raise InputError(f"{path.name} cannot be read: {why}", hint=_DAMAGED) from None
+
+
+def _check_size(path: Path, source: pq.ParquetFile, wanted: list[str], max_bytes: int) -> None:
+    """Refuse a file that decodes to more than it should, before it is decoded."""
+    footer = source.metadata
+    total = 0
+    kept = set(wanted)
+    for group in range(footer.num_row_groups):
+        rows = footer.row_group(group)
+        for i in range(rows.num_columns):
+            chunk = rows.column(i)
+            name = chunk.path_in_schema
+            if name not in kept and name.split(".", 1)[0] not in kept:
+                continue
+            stored = max(chunk.total_uncompressed_size, 0)
+            if chunk.physical_type in _WIDTHS:
+                total += int(_WIDTHS[chunk.physical_type] * chunk.num_values)
+            elif set(chunk.encodings) <= _LINEAR:
+                total += stored
+            elif stored * max(chunk.num_values, 1) <= max_bytes // 1024:
+                total += stored * chunk.num_values
+            else:
+                total += _decoded_text(path, group, name, stored)
+            if total > max_bytes:
+                raise _too_large(path, max_bytes)
+
+
+def _decoded_text(path: Path, group: int, name: str, stored: int) -> int:
+    """Count the bytes that a dictionary-encoded text column takes once it is spelled out."""
+    with pq.ParquetFile(path, read_dictionary=[name], page_checksum_verification=True) as source:
+        if name not in source.schema_arrow.names:
+            return stored
+        cells = source.read_row_group(group, columns=[name]).column(name)
+    total = 0
+    for chunk in cells.chunks:
+        if isinstance(chunk, pa.DictionaryArray):
+            lengths = pc.binary_length(chunk.dictionary)
+            total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+        else:
+            total += chunk.nbytes
+    return total
+
+
+def _too_large(path: Path, max_bytes: int) -> InputError:
+    return InputError(
+        f"{path.name} takes more than {max_bytes / 2**30:.3g} GiB once it is decoded",
+        hint="Read fewer columns or rows, or raise the limit (max_bytes) if you trust the file.",
+    )
+
+
+def _encrypted(path: Path) -> InputError:
+    return InputError(f"{path.name} is encrypted", hint="Decrypt it first; synthehr holds no keys.")

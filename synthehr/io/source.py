@@ -1,0 +1,84 @@
+"""Reading a table: what the source is, and which door it takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+
+from synthehr.errors import InputError
+from synthehr.io.frames import from_arrow, from_frame
+from synthehr.io.parquet import read_arrow, read_parquet
+from synthehr.io.tidy import tidy
+
+MAX_BYTES = 8 * 2**30
+
+
+class Source(NamedTuple):
+    """A table as it was read.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        The rows, without any metadata of the file.
+    pandas_types : dict from column name to text, or None
+        The pandas dtypes to restore, where the table came from pandas.
+    warnings : tuple of str
+        What was changed or looks odd; no cell value is in it.
+    """
+
+    table: pa.Table
+    pandas_types: dict[str, str] | None
+    warnings: tuple[str, ...]
+
+
+def read(
+    source: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    nulls: Sequence[str] = ("",),
+    infinity: Literal["refuse", "null"] = "refuse",
+    max_bytes: int = MAX_BYTES,
+) -> Source:
+    """Read a table from a file or from memory.
+
+    Parameters
+    ----------
+    source : path, or table of pandas, polars, pyarrow or anything narwhals knows
+        Parquet, Arrow and CSV files are told apart by their content.
+    columns : sequence of str or None
+        Columns to read, where they exist; None reads all.
+    encoding : str or None
+        Encoding of a CSV file; None means UTF-8.
+    delimiter : str or None
+        Delimiter of a CSV file; None finds it.
+    nulls : sequence of str
+        Texts that mean null in a CSV file; by default only the empty cell.
+    infinity : {"refuse", "null"}
+        What to do with infinite cells.
+    max_bytes : int
+        Most bytes that the decoded table may take.
+
+    Returns
+    -------
+    Source
+        The table, its pandas dtypes, and warnings.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be read safely or has no usable rows.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        table = read_parquet(path, columns, max_bytes)
+        loaded = from_arrow(table)
+    else:
+        loaded = from_frame(source)
+    table, warnings = tidy(loaded.table, infinity=infinity)
+    return Source(table, loaded.pandas_types, (*loaded.warnings, *warnings))
