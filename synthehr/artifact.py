@@ -113,7 +113,7 @@ def to_bytes(artifact: Artifact) -> bytes:
         "format": FORMAT,
         "schema": artifact.schema.to_json(),
         "encoder": state,
-        "model": {"name": _name(type(artifact.model)), "config": asdict(artifact.config)},
+        "model": {"name": model_name(type(artifact.model)), "config": asdict(artifact.config)},
         "record": artifact.record,
     }
     return pack(content, weights | learned)
@@ -229,7 +229,8 @@ def _registered(name: str) -> type[Model]:
     return get(name)
 
 
-def _name(cls: type[Model]) -> str:
+def model_name(cls: type[Model]) -> str:
+    """Name a model's class as in `synthehr.models.MODELS`; its own name if it is not there."""
     from synthehr.models import MODELS
 
     place = f"{cls.__module__}:{cls.__qualname__}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthehr.errors import ConfigError, InputError
-
-_STREAM = 0x5E7A51DE
-"""Keeps the split's random numbers apart from those of the encoder and the model."""
+from synthehr.seeds import SPLIT, generator
 
 
 def patients_of(table: pa.Table, column: str | None) -> NDArray[np.int64] | None:
@@ -34,10 +35,10 @@ def patients_of(table: pa.Table, column: str | None) -> NDArray[np.int64] | None
             f"column {column} names the patient and is null in {cells.null_count} records",
             hint="fill it, drop those records, or choose another column with --patient",
         )
-    encoded = pc.dictionary_encode(cells.combine_chunks())
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    if not pa.types.is_dictionary(cells.type):
+        cells = pc.dictionary_encode(cells)
+    indices = [np.asarray(chunk.indices) for chunk in cells.unify_dictionaries().chunks]
+    return np.concatenate([np.zeros(0, np.int64), *indices]).astype(np.int64)
 
 
 def held_out(
@@ -73,7 +74,36 @@ def held_out(
     who = np.arange(n_records) if patients is None else patients
     count = int(who.max()) + 1 if n_records else 0
     wanted = min(max(1, round(share * count)), count - 1) if share else 0
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM,)))
     aside = np.zeros(count, dtype=bool)
-    aside[rng.permutation(count)[:wanted]] = True
+    aside[generator(seed, SPLIT).permutation(count)[:wanted]] = True
     return aside[who]
+
+
+def as_fitted(
+    table: pa.Table, patient: str | None, record: Mapping[str, Any]
+) -> tuple[pa.Table, pa.Table]:
+    """Split a table into what a model was fitted on and what was held out.
+
+    Parameters
+    ----------
+    table : Table
+        The table that the model was fitted on.
+    patient : str or None
+        The column that named the patient.
+    record : mapping
+        The run record of the model file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be that table.
+    """
+    if table.num_rows != record["records"]:
+        raise InputError(
+            f"the real table has {table.num_rows} records, and the model was fitted on "
+            f"{record['records']}",
+            hint="give the table that was fitted, or name the held-out records with --holdout",
+        )
+    patients = patients_of(table, patient)
+    aside = held_out(table.num_rows, patients, record["holdout"], record["seed"])
+    return table.filter(~aside), table.filter(aside)

@@ -1,0 +1,37 @@
+"""Synthetic patient tables: learn one, sample it, see how faithful and how exposed it is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthehr.errors import SynthehrError
+    from synthehr.evaluate.report import Report
+    from synthehr.schema import Column, Schema
+    from synthehr.synthesizer import Synthesizer, load
+
+__version__ = "0.1.0"
+
+__all__ = ["Column", "Report", "Schema", "SynthehrError", "Synthesizer", "evaluate", "load"]
+
+_HOMES = {
+    "Column": "synthehr.schema",
+    "Report": "synthehr.evaluate.report",
+    "Schema": "synthehr.schema",
+    "SynthehrError": "synthehr.errors",
+    "Synthesizer": "synthehr.synthesizer",
+    "load": "synthehr.synthesizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "evaluate":
+        return import_module("synthehr.evaluate")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'synthehr' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,94 @@
+"""The command line: errors, exit codes, and the list of commands."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from synthehr.commands import demo, fit, inspect, release, report, sample, schema
+from synthehr.errors import SynthehrError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+app = typer.Typer(
+    name="synthehr",
+    help="Synthetic patient tables: learn a table, sample patients, see how faithful and how "
+    "exposed they are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(schema.schema)
+app.command()(fit.fit)
+app.command()(sample.sample)
+app.command()(report.report)
+app.command()(inspect.inspect)
+app.command()(release.release)
+app.command()(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    """Synthetic patient tables."""
+    if version:
+        from synthehr import __version__
+
+        typer.echo(f"synthehr {__version__}")
+        raise typer.Exit
+
+
+# The class is public in click and private in the copy that newer typer carries.
+_ClickError = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Exit codes: 0 done; 1 a finding of `inspect --against`; 2 a refusal; 3 a gate failed;
+    130 interrupted.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(args=arguments, prog_name="synthehr", standalone_mode=False)
+    except SynthehrError as error:
+        code = _refused(error.message, error.hint, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except Exception as error:
+        code = _unexpected(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _unexpected(error: Exception) -> int:
+    """Name the kind of an error and where it arose; its own text could hold a cell."""
+    if isinstance(error, _ClickError):
+        message = str(error.format_message()).rstrip(".")
+        command = getattr(getattr(error, "ctx", None), "command_path", "synthehr")
+        return _refused(message, f"see `{command} --help`", 2)
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return _refused("the memory does not suffice", "use fewer rows or smaller batches", 2)
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = "?" if frame is None else f"{frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}"
+    return _refused(
+        f"synthehr hit an unexpected {type(error).__name__} in {place}",
+        "this is a bug: please report the line above (it holds no patient's data)",
+        2,
+    )
+
+
+def _refused(message: str, hint: str, code: int) -> int:
+    print(f"error: {message}\n\nhint: {hint}", file=sys.stderr)
+    return code

@@ -1,0 +1,135 @@
+"""`synthehr fit`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synthehr.commands import options
+from synthehr.commands.console import beside, put_json, say, schema_grid
+
+if TYPE_CHECKING:
+    from synthehr.fitting import Prepared
+    from synthehr.synthesizer import Synthesizer
+
+
+def fit(
+    table: options.Table,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The model file.", show_default="TABLE.synthehr")
+    ] = None,
+    schema: options.SchemaFile = None,
+    model: Annotated[
+        str, typer.Option("--model", help="auto, autoregressive, vae, gan or cgan.")
+    ] = "auto",
+    patient: options.Patient = None,
+    holdout: Annotated[
+        float, typer.Option("--holdout", help="Share of the patients that is set aside.")
+    ] = 0.1,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", help="Limit by the clock.")
+    ] = None,
+    seed: options.Seed = None,
+    on_text: options.OnTextOption = options.OnText.refuse,
+    pii: options.PiiOption = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.steps=2000."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show schema and plan; train and write nothing.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from where a fit of this output was cut off.")
+    ] = False,
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Learn a table and write a model file."""
+    from synthehr.io import read
+    from synthehr.io.atomic import check_target
+    from synthehr.synthesizer import Synthesizer, settings_of
+
+    target = output or beside(table, ".synthehr")
+    if not dry_run:
+        check_target(target, force)
+    synthesizer = Synthesizer(model, seed=seed, settings=settings_of(model, setting or (), config))
+    source = read(table)
+    for warning in source.warnings:
+        say(f"warning: {warning}", quiet=quiet)
+    prepared = synthesizer.prepare(
+        source,
+        schema,
+        patient,
+        holdout=holdout,
+        max_minutes=max_minutes,
+        on_text=on_text.value,
+        pii=pii and pii.value,
+    )
+    say(f"{schema_grid(prepared.schema)}\n\n{plan_text(prepared)}", quiet=quiet)
+    result = prepared.plan()
+    if not dry_run:
+        result = _train(synthesizer, prepared, target, resume=resume, force=force, quiet=quiet)
+    if json:
+        put_json(result)
+
+
+def plan_text(prepared: Prepared) -> str:
+    """Say what a fit is about to do, before it does it."""
+    plan = prepared.plan()
+    return (
+        f"plan: {plan['model']} with {plan['weights']:,} weights, at most {plan['steps']:,} steps of "
+        f"{plan['batch_size']} records on {plan['fitted_records']:,} records "
+        f"({plan['held_out_records']:,} held out), about {plan['memory_mib']:,} MiB, "
+        f"seed {plan['seed']}"
+    )
+
+
+def _train(
+    synthesizer: Synthesizer,
+    prepared: Prepared,
+    target: Path,
+    *,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    from synthehr.lock import locked
+    from synthehr.train.callbacks import progress
+
+    checkpoint = target.with_name(target.name + ".checkpoint")
+    started = time.monotonic()
+    try:
+        with locked(target), progress(shown=not quiet) as callback:
+            synthesizer.train(
+                prepared, callbacks=[callback], checkpoint=checkpoint, resume=resume
+            )
+            synthesizer.save(target, force=force)
+    except KeyboardInterrupt:
+        left = f"its state is in {checkpoint}; go on with --resume" if checkpoint.exists() else ""
+        say(f"\ninterrupted; {target} was not written{'; ' + left if left else ''}")
+        raise typer.Exit(130) from None
+    checkpoint.unlink(missing_ok=True)
+    seconds = time.monotonic() - started
+    say(summary_text(synthesizer.record, seconds), quiet=quiet)
+    say(f"wrote {target}\nnext: synthehr sample {target} -o synthetic.parquet", quiet=quiet)
+    return {"output": str(target), "seconds": round(seconds, 3), **synthesizer.record}
+
+
+def summary_text(record: dict[str, Any], seconds: float) -> str:
+    """Say in one line how well a fit went."""
+    line = f"fitted in {seconds:.1f} s, {record['steps']:,} steps (stopped by {record['stopped_by']})"
+    score = record["held_out"]
+    if score is None:
+        return f"{line}; no records were held out, so nothing says how good it is"
+    loss = "" if score["loss"] is None else f"loss {score['loss']:.2f}, "
+    return (
+        f"{line}\nheld out ({score['records']:,} records): {loss}independent columns "
+        f"{score['independent']:.2f} nats a record; shape {score['shape']:.3f} "
+        f"(real records {score['shape_ceiling']:.3f})"
+    )

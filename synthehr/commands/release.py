@@ -1,0 +1,66 @@
+"""`synthehr release`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthehr.commands import options
+from synthehr.commands.console import put_json, say
+
+
+def release(
+    table: options.Table,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")],
+    schema: options.SchemaFile = None,
+    model: Annotated[
+        str, typer.Option("--model", help="auto, autoregressive, vae, gan or cgan.")
+    ] = "auto",
+    patient: options.Patient = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COL", help="The column to predict.")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", "-n", help="How many; by default as many as fitted.")
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", help="Limit of the fit by the clock.")
+    ] = None,
+    seed: options.Seed = None,
+    on_text: options.OnTextOption = options.OnText.refuse,
+    pii: options.PiiOption = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.steps=2000."),
+    ] = None,
+    fail_under: options.FailUnder = None,
+    include_model: Annotated[
+        bool, typer.Option("--include-model", help="Put the model file into the folder too.")
+    ] = False,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """Fit, sample, report, and write a folder to hand over if every gate holds."""
+    from synthehr.release import DEFAULT_LIMITS, limits_of, release
+    from synthehr.synthesizer import Synthesizer, settings_of
+
+    done = release(
+        table,
+        output,
+        Synthesizer(model, seed=seed, settings=settings_of(model, setting or ())),
+        schema=schema,
+        patient=patient,
+        target=target,
+        n=rows,
+        max_minutes=max_minutes,
+        on_text=on_text.value,
+        pii=pii and pii.value,
+        limits={**DEFAULT_LIMITS, **limits_of(fail_under or ())},
+        include_model=include_model,
+        force=force,
+        tell=say,
+    )
+    if json:
+        put_json(done)

@@ -1,0 +1,56 @@
+"""`synthehr sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthehr.commands import options
+from synthehr.commands.console import put_json, say
+
+
+def sample(
+    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", "-n", help="How many; by default as many as were fitted."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")
+    ] = "synthetic.parquet",
+    given: Annotated[
+        str | None,
+        typer.Option(
+            "--given",
+            metavar="CONDITIONS",
+            help="'sex=F, age=60:80, unit=a|b, diagnosis=null', or a table of partial records.",
+        ),
+    ] = None,
+    seed: options.Seed = None,
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw synthetic records from a model file."""
+    from synthehr.drawing import Tally
+    from synthehr.io import check_target, write_table
+    from synthehr.seeds import settled
+    from synthehr.synthesizer import load
+
+    if output != "-":
+        check_target(Path(output), force)
+    settled_seed, tally = settled(seed), Tally()
+    synthesizer = load(model)
+    wish = synthesizer.wish(rows, given)
+    write_table(synthesizer.draw(wish, settled_seed, tally), output, force=force)
+    say(f"{wish.n:,} records, seed {settled_seed}", quiet=quiet)
+    if tally.drawn:
+        say(f"{tally.kept:,} of {tally.drawn:,} drawn records satisfied the conditions "
+            f"({tally.kept / tally.drawn:.2%})", quiet=quiet)
+    if json and output != "-":
+        put_json({"output": output, "records": wish.n, "seed": settled_seed,
+                  "drawn": tally.drawn or None, "kept": tally.kept or None})
+    if output != "-":
+        say(f"wrote {output}\nnext: synthehr report REAL {output} --model {model}", quiet=quiet)

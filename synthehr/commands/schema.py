@@ -1,0 +1,36 @@
+"""`synthehr schema`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthehr.commands import options
+from synthehr.commands.console import put, put_json, say, schema_grid
+
+
+def schema(
+    table: options.Table,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it here, to be edited.")
+    ] = None,
+    patient: options.Patient = None,
+    on_text: options.OnTextOption = options.OnText.refuse,
+    pii: options.PiiOption = None,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """Show what is believed about each column, and why."""
+    from synthehr.io import read
+    from synthehr.schema import Schema
+
+    source = read(table)
+    for warning in source.warnings:
+        say(f"warning: {warning}")
+    found = Schema.infer(source.table, patient=patient, on_text=on_text.value, pii=pii and pii.value)
+    put_json(found.to_json()) if json else put(schema_grid(found))
+    if output is not None:
+        found.write(output, force=force)
+        say(f"\nwrote {output}\nnext: synthehr fit {table} --schema {output}")

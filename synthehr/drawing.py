@@ -1,0 +1,183 @@
+"""Drawing records block by block.
+
+Block b of 4096 records has random numbers of its own, made from the seed and b, so that a
+record depends on the seed and its place alone, and memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from synthehr.artifact import Artifact
+from synthehr.errors import ConditionError
+from synthehr.modes.given import Wish
+from synthehr.modes.partial import keep_given
+from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Model
+from synthehr.seeds import SAMPLE, derived, generator
+
+BLOCK = 4096
+"""Records of a block."""
+
+MOST_TRIES = 256
+"""Blocks that are drawn for one block of records that satisfy a condition, at most."""
+
+
+@dataclass
+class Tally:
+    """How many records were drawn and how many of them satisfied the conditions."""
+
+    drawn: int = 0
+    kept: int = 0
+
+
+def draw(artifact: Artifact, wish: Wish, seed: int, tally: Tally | None = None) -> Iterator[pa.Table]:
+    """Draw records, a block at a time.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The fitted model.
+    wish : Wish
+        How many, and what is asked of them.
+    seed : int
+        Equal seeds give equal records.
+    tally : Tally, optional
+        Counts the records that a model without conditions of its own drew and kept.
+
+    Raises
+    ------
+    ConditionError
+        If too few of the drawn records satisfy the conditions.
+    """
+    count = Tally() if tally is None else tally
+    for block, start in enumerate(range(0, wish.n, BLOCK)):
+        random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
+        here = min(BLOCK, wish.n - start)
+        codes = _codes(artifact.model, wish, start, here, random, count)
+        table = artifact.encoder.decode(
+            codes.numpy(),
+            generator(seed, SAMPLE, block),
+            bounds=wish.bounds,
+            first=start,
+        ).slice(0, here)
+        yield table if wish.rows is None else keep_given(table, wish.rows.slice(start, here))
+
+
+def _codes(
+    model: Model, wish: Wish, start: int, here: int, random: torch.Generator, tally: Tally
+) -> Tensor:
+    """Draw the codes of a whole block; beyond the first `here` nothing is asked."""
+    if wish.is_open:
+        return model.sample(BLOCK, NOTHING_GIVEN, random)
+    given = Given(_padded(wish.given.codes, start), wish.given.allowed)
+    if model.native_conditions:
+        return model.sample(BLOCK, given, random)
+    if given.codes is None:
+        return _rejected(model, given, here, random, tally)
+    return _matched(model, given.codes[:here], random, tally)
+
+
+def _padded(codes: Tensor | None, start: int) -> Tensor | None:
+    if codes is None:
+        return None
+    part = codes[start : start + BLOCK]
+    padding = torch.full((BLOCK - len(part), *codes.shape[1:]), OPEN, dtype=codes.dtype)
+    return torch.cat([part, padding])
+
+
+def _rejected(
+    model: Model, given: Given, here: int, random: torch.Generator, tally: Tally
+) -> Tensor:
+    """Draw and keep what satisfies the conditions, until `here` records are kept."""
+    kept: list[Tensor] = []
+    found = 0
+    for tries in range(1, MOST_TRIES + 1):
+        codes = model.sample(BLOCK, NOTHING_GIVEN, random)
+        chance = torch.ones(BLOCK, dtype=torch.float64)
+        for place, weights in given.allowed.items():
+            chance *= weights[codes[:, 0, place], codes[:, 1, place]]
+        accepted = codes[torch.rand(BLOCK, dtype=torch.float64, generator=random) < chance]
+        kept.append(accepted)
+        found += len(accepted)
+        tally.drawn += BLOCK
+        tally.kept += len(accepted)
+        if found >= here:
+            return _filled(torch.cat(kept))
+        if tries == MOST_TRIES // 4 and not found:
+            break
+    raise _too_rare(tally)
+
+
+def _matched(model: Model, wanted: Tensor, random: torch.Generator, tally: Tally) -> Tensor:
+    """Draw until every partial record has found a drawn one that agrees with it."""
+    result = wanted.clone()
+    is_open = torch.ones(len(wanted), dtype=torch.bool)
+    for _ in range(MOST_TRIES):
+        codes = model.sample(BLOCK, NOTHING_GIVEN, random)
+        tally.drawn += BLOCK
+        rows, found = _pairs(wanted[:, 0], is_open, codes[:, 0])
+        result[rows] = codes[found]
+        is_open[rows] = False
+        tally.kept += len(rows)
+        if not is_open.any():
+            return _filled(result)
+    raise _too_rare(tally)
+
+
+def _pairs(wanted: Tensor, is_open: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Pair open partial records with drawn ones that hold their tokens, each used once.
+
+    Parameters
+    ----------
+    wanted : Tensor of shape (n, D)
+        Known tokens, OPEN where the model draws.
+    is_open : Tensor of shape (n,), bool
+        The partial records that still have no partner.
+    drawn : Tensor of shape (BLOCK, D)
+        Tokens of the drawn records.
+    """
+    known = wanted != OPEN
+    patterns, pattern = torch.unique(known, dim=0, return_inverse=True)
+    free = torch.ones(len(drawn), dtype=torch.bool)
+    rows, partners = [], []
+    for number, columns in enumerate(patterns):
+        mine = torch.nonzero(is_open & (pattern == number))[:, 0]
+        theirs = torch.nonzero(free)[:, 0]
+        both = torch.cat([wanted[mine][:, columns], drawn[theirs][:, columns]])
+        key = torch.unique(both, dim=0, return_inverse=True)[1].numpy()
+        left, right = _nth(key[: len(mine)]), _nth(key[len(mine) :])
+        _, at_left, at_right = np.intersect1d(left, right, return_indices=True)
+        rows.append(mine[at_left])
+        partners.append(theirs[at_right])
+        free[theirs[at_right]] = False
+    return torch.cat(rows), torch.cat(partners)
+
+
+def _nth(keys: np.ndarray) -> np.ndarray:
+    """Tell equal keys apart by their order of appearance."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    first = np.searchsorted(ordered, ordered)
+    nth = np.empty(len(keys), dtype=np.int64)
+    nth[order] = np.arange(len(keys)) - first
+    return keys.astype(np.int64) * (BLOCK + 1) + nth
+
+
+def _filled(codes: Tensor) -> Tensor:
+    """Repeat the last record up to a whole block; what is added is cut off after decoding."""
+    missing = max(0, BLOCK - len(codes))
+    return torch.cat([codes[:BLOCK], codes[-1:].expand(missing, -1, -1)])
+
+
+def _too_rare(tally: Tally) -> ConditionError:
+    return ConditionError(
+        f"{tally.kept} of {tally.drawn} drawn records satisfied the conditions, which is too few "
+        "to go on",
+        hint="fit with --model autoregressive, which draws conditioned records directly",
+    )

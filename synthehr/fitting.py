@@ -1,0 +1,299 @@
+"""The way of the data in a fit: read, split, encode, train, finish, score."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synthehr.artifact import Artifact, model_name
+from synthehr.config import TrainConfig, apply, typed
+from synthehr.encode.config import EncodeConfig
+from synthehr.encode.table import TableEncoder
+from synthehr.errors import InputError, TrainingError
+from synthehr.infer import check, infer
+from synthehr.models import get
+from synthehr.models.base import NOTHING_GIVEN, Model
+from synthehr.schema import Schema
+from synthehr.seeds import CHECK, ENCODER, TRAINING, WEIGHTS, derived, generator
+from synthehr.split import held_out, patients_of
+from synthehr.summary import HeldOut, independent_loss, shape
+from synthehr.train import Callback, History, Runtime, train
+
+if TYPE_CHECKING:
+    from synthehr.io import Source
+
+CHECKED = 4096
+"""Records that are sampled for the shape figure at the end of a fit."""
+
+FEWEST = 10
+"""A table of fewer records is refused."""
+
+_LIBRARIES = ("synthehr", "torch", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user chose for a fit.
+
+    Attributes
+    ----------
+    model : str or type of Model
+        A name in `synthehr.models.MODELS`, "auto", or a class.
+    seed : int
+        Seed of everything that is drawn.
+    settings : mapping of str to mapping
+        The groups ``model``, ``train`` and ``encode`` of settings that differ from the defaults.
+    patient : str or None
+        The column that names the patient.
+    holdout : float
+        Share of the patients that are set aside.
+    max_minutes : float or None
+        Limit by the clock.
+    on_text : {"refuse", "drop"}
+        What to do with columns of free text.
+    pii : {"drop", "keep", "surrogate"} or None
+        What to do with columns that look like direct identifiers.
+    """
+
+    model: str | type[Model] = "auto"
+    seed: int = 0
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    patient: str | None = None
+    holdout: float = 0.1
+    max_minutes: float | None = None
+    on_text: Literal["refuse", "drop"] = "refuse"
+    pii: Literal["drop", "keep", "surrogate"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Everything that a fit needs, before the first step.
+
+    Attributes
+    ----------
+    schema : Schema
+        What the columns are.
+    encoder : TableEncoder
+        Fitted on the records that are not held out.
+    codes, held_out : ndarray of shape (N, 2, D) and (M, 2, D), int16
+        The encoded records.
+    model : Model
+        Freshly built.
+    config : dataclass
+        The model's settings.
+    training : TrainConfig
+        How it is trained.
+    patients : int or None
+        Number of patients; None where each record is one.
+    options : Options
+        What the user chose.
+    """
+
+    schema: Schema
+    encoder: TableEncoder
+    codes: NDArray[np.int16]
+    held_out: NDArray[np.int16]
+    model: Model
+    config: Any
+    training: TrainConfig
+    patients: int | None
+    options: Options
+
+    @property
+    def weights(self) -> int:
+        """Number of weights of the model."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    @property
+    def memory(self) -> int:
+        """Predicted peak of the memory of the fit, in bytes."""
+        tokens = sum(item.size + int(item.parts.max(initial=1)) for item in self.encoder.fields)
+        batch = min(self.training.batch_size, len(self.codes))
+        states = 7 * 4 * self.weights
+        activations = 6 * 4 * batch * tokens
+        return 400 * 2**20 + 4 * (self.codes.nbytes + self.held_out.nbytes) + states + activations
+
+    def plan(self) -> dict[str, Any]:
+        """Say what the fit is about to do, in JSON values."""
+        return {
+            "model": model_name(type(self.model)),
+            "weights": self.weights,
+            "steps": self.training.steps,
+            "batch_size": min(self.training.batch_size, len(self.codes)),
+            "fitted_records": len(self.codes),
+            "held_out_records": len(self.held_out),
+            "modelled_columns": len(self.encoder.modelled),
+            "memory_mib": self.memory >> 20,
+            "seed": self.options.seed,
+            "schema": self.schema.to_json(),
+        }
+
+
+def settle_schema(source: Source, schema: Schema | None, options: Options) -> Schema:
+    """Check the schema against the table, or infer one.
+
+    Raises
+    ------
+    SchemaError
+        If the schema does not fit the table.
+    """
+    if schema is None:
+        return infer(
+            source.table,
+            patient=options.patient,
+            on_text=options.on_text,
+            pii=options.pii,
+            pandas_types=source.pandas_types,
+        )
+    check(schema, source.table)
+    return schema
+
+
+def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared:
+    """Split off whole patients, fit the encoder, encode, and build the model.
+
+    Raises
+    ------
+    SynthehrError
+        If the table, the schema or a setting cannot be used.
+    """
+    table = source.table
+    if table.num_rows < FEWEST:
+        raise InputError(
+            f"the table has {table.num_rows} records, and a fit needs at least {FEWEST}",
+            hint="give a larger table",
+        )
+    settled = settle_schema(source, schema, options)
+    patients = patients_of(table, settled.patient)
+    aside = held_out(table.num_rows, patients, options.holdout, options.seed)
+    fitted = table.filter(~aside)
+    encoder = TableEncoder.fit(
+        fitted,
+        settled,
+        patients=None if patients is None else patients[~aside],
+        config=apply(EncodeConfig(), options.settings.get("encode", {})),
+        rng=generator(options.seed, ENCODER),
+    )
+    codes = encoder.encode(fitted)
+    cls = model_class(options.model)
+    changes = typed(cls.Config, options.settings.get("model", {}), "model")
+    config = cls.sized(encoder.fields, len(codes), changes)
+    training = cls.training(encoder.fields, len(codes), config)
+    with torch.random.fork_rng():
+        torch.manual_seed(derived(options.seed, WEIGHTS))
+        model = cls.build(encoder.fields, config)
+    return Prepared(
+        schema=settled,
+        encoder=encoder,
+        codes=codes,
+        held_out=encoder.encode(table.filter(aside)),
+        model=model,
+        config=config,
+        training=apply(training, options.settings.get("train", {})),
+        patients=None if patients is None else int(patients.max()) + 1,
+        options=options,
+    )
+
+
+def model_class(model: str | type[Model]) -> type[Model]:
+    """Find the class of a model: a name, "auto", or the class itself."""
+    if not isinstance(model, str):
+        return model
+    return get("autoregressive" if model == "auto" else model)
+
+
+def run(
+    prepared: Prepared,
+    runtime: Runtime,
+    *,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Path | None = None,
+    resume: bool = False,
+) -> tuple[Artifact, History]:
+    """Train the model and score it on the held-out records.
+
+    Raises
+    ------
+    TrainingError
+        If the loss stops being a number, or the memory does not suffice.
+    """
+    model, options = prepared.model, prepared.options
+    try:
+        history = train(
+            model,
+            torch.from_numpy(prepared.codes),
+            torch.from_numpy(prepared.held_out),
+            prepared.training,
+            seed=derived(options.seed, TRAINING),
+            runtime=runtime,
+            fields=prepared.encoder.fields,
+            max_minutes=options.max_minutes,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+        model.finish(torch.from_numpy(prepared.codes))
+    except (MemoryError, torch.OutOfMemoryError):
+        raise TrainingError(
+            "the memory does not suffice for this fit",
+            hint="train on smaller batches: --set train.batch_size=128",
+        ) from None
+    model.cpu().eval()
+    record = _record(prepared, history, _score(prepared, history))
+    artifact = Artifact(model, prepared.encoder, prepared.schema, record, prepared.config)
+    return artifact, history
+
+
+def _score(prepared: Prepared, history: History) -> HeldOut | None:
+    if not len(prepared.held_out):
+        return None
+    fields = prepared.encoder.fields
+    n_checked = min(CHECKED, max(len(prepared.codes), 256))
+    random = torch.Generator().manual_seed(derived(prepared.options.seed, CHECK))
+    sampled = prepared.model.sample(n_checked, NOTHING_GIVEN, random).cpu().numpy()
+    return HeldOut(
+        records=len(prepared.held_out),
+        loss=history.best_held_out,
+        independent=independent_loss(fields, prepared.held_out, len(prepared.codes)),
+        shape=shape(fields, sampled, prepared.held_out),
+        shape_ceiling=shape(fields, prepared.codes, prepared.held_out),
+    )
+
+
+def _record(prepared: Prepared, history: History, score: HeldOut | None) -> dict[str, Any]:
+    options = prepared.options
+    return {
+        "versions": versions(),
+        "seed": options.seed,
+        "records": len(prepared.codes) + len(prepared.held_out),
+        "held_out_records": len(prepared.held_out),
+        "patients": prepared.patients,
+        "holdout": options.holdout,
+        "max_minutes": options.max_minutes,
+        "training": asdict(prepared.training),
+        "steps": history.steps,
+        "best_step": history.best_step,
+        "stopped_by": history.stopped_by,
+        "precision": history.precision,
+        "device": history.device.split(":")[0],
+        "held_out": None if score is None else asdict(score),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a fit depends on."""
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "source"
+    return found

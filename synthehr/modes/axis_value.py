@@ -1,0 +1,111 @@
+"""What a person writes for a number, a date or a time, on the column's axis."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from synthehr.column import shown
+from synthehr.encode.axis import from_axis, to_axis
+from synthehr.encode.numeric import Interval, NumericColumn
+from synthehr.errors import ConditionError
+from synthehr.modes.condition import Null, Range, Value
+
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_INFINITE = float("inf")
+
+
+def as_interval(choice: Value | Range | Null, column: NumericColumn) -> Interval:
+    """Place a value or a range on a column's axis.
+
+    A day given for a column of timestamps is the whole day.
+
+    Raises
+    ------
+    ConditionError
+        If it cannot be read as a value of this column, or the range is empty.
+    """
+    if isinstance(choice, Null):
+        raise TypeError("null has no place on an axis")
+    if isinstance(choice, Value):
+        return _span(choice.value, column)
+    low = -_INFINITE if choice.low is None else _span(choice.low, column)[0]
+    high = _INFINITE if choice.high is None else _span(choice.high, column)[1]
+    if low > high:
+        raise ConditionError(
+            f"the range for {shown(column.field.column)} ends before it begins",
+            hint="write low:high, as in age=60:80",
+        )
+    return low, high
+
+
+def learned_range(column: NumericColumn) -> str:
+    """Say between which values the learned ones lie; both are held by enough patients."""
+    ends = [end for end in (column.atoms, column.edges) if len(end)]
+    low = min(end[0] for end in ends)
+    high = max(end[-1] for end in ends)
+    if not pa.types.is_floating(column.data_type):
+        low, high = np.ceil(low), np.floor(high)
+        shape = np.array([low, high]).astype(np.int64)
+    else:
+        shape = np.array([low, high])
+    first, last = from_axis(shape, np.array([True, True]), column.data_type).to_pylist()
+    return f"the learned values lie between {first} and {last}"
+
+
+def _span(value: object, column: NumericColumn) -> Interval:
+    try:
+        low, high = _read(value, column.data_type)
+    except (ValueError, TypeError, ArithmeticError, pa.ArrowException):
+        raise ConditionError(
+            f"the condition on {shown(column.field.column)} cannot be read as {column.data_type}",
+            hint='quote a value that holds a colon, as in time="2020-01-01 10:00":"2020-01-02"',
+        ) from None
+    if np.isnan(low) or np.isnan(high):
+        raise ConditionError(
+            f"the condition on {shown(column.field.column)} is not a number",
+            hint=f"for missing cells write {shown(column.field.column)}=null",
+        )
+    return low, high
+
+
+def _read(value: object, data_type: pa.DataType) -> Interval:
+    kinds = pa.types
+    if kinds.is_integer(data_type) or kinds.is_floating(data_type):
+        number = float(str(value)) if isinstance(value, str) else float(value)  # type: ignore
+        if kinds.is_floating(data_type) and np.isfinite(number):
+            number = float(np.asarray(number, data_type.to_pandas_dtype()))
+        return number, number
+    if kinds.is_decimal(data_type):
+        number = float(Decimal(str(value)).scaleb(data_type.scale))
+        return number, number
+    if kinds.is_duration(data_type):
+        seconds = value.total_seconds() if isinstance(value, dt.timedelta) else float(str(value))
+        return (seconds * _PER_SECOND[data_type.unit],) * 2
+    if kinds.is_time(data_type):
+        return _exact(dt.time.fromisoformat(value) if isinstance(value, str) else value, data_type)
+    return _moment(value, data_type)
+
+
+def _moment(value: object, data_type: pa.DataType) -> Interval:
+    is_day = isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    if isinstance(value, str):
+        is_day = len(value.strip()) <= len("2020-01-01")
+        value = dt.datetime.fromisoformat(value.strip())
+    if pa.types.is_date(data_type):
+        return _exact(value.date() if isinstance(value, dt.datetime) else value, data_type)
+    if is_day and isinstance(value, dt.date):
+        value = dt.datetime(value.year, value.month, value.day)
+    if isinstance(value, dt.datetime) and data_type.tz is not None and value.tzinfo is None:
+        value = value.replace(tzinfo=ZoneInfo(data_type.tz))
+    low, high = _exact(value, data_type)
+    return low, high + (86_400 * _PER_SECOND[data_type.unit] - 1 if is_day else 0)
+
+
+def _exact(value: object, data_type: pa.DataType) -> Interval:
+    place = float(to_axis(pa.array([value], data_type), "").values[0])
+    return place, place

@@ -1,0 +1,204 @@
+"""Conditions in the terms of an encoder: what a model and a decoder are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from synthehr.column import nearest, shown
+from synthehr.encode.numeric import Interval, NumericColumn
+from synthehr.errors import ConditionError
+from synthehr.modes.axis_value import as_interval, learned_range
+from synthehr.modes.condition import (
+    Choice,
+    Condition,
+    Conditions,
+    Null,
+    Range,
+    Value,
+    from_mapping,
+    parse,
+)
+from synthehr.modes.partial import partial_codes, partial_rows
+from synthehr.models.base import Given
+
+if TYPE_CHECKING:
+    from synthehr.artifact import Artifact
+    from synthehr.encode.categorical import CategoricalColumn
+    from synthehr.encode.table import TableEncoder
+    from synthehr.schema import Schema
+
+LISTED = 20
+"""Most levels that an error lists."""
+
+_TABLES = {".parquet", ".pq", ".csv", ".tsv", ".arrow", ".feather"}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be drawn.
+
+    Attributes
+    ----------
+    n : int
+        Number of records.
+    given : Given
+        What the model is told; its codes, if any, have n rows.
+    bounds : mapping of str to tuple of (low, high)
+        What the decoder is told, on each column's axis.
+    rows : Table or None
+        Partial records of n rows; their cells are kept as they are.
+    """
+
+    n: int
+    given: Given = field(default_factory=Given)
+    bounds: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
+    rows: pa.Table | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is asked of the records."""
+        return self.given.codes is None and not self.given.allowed
+
+
+def wished(artifact: Artifact, n: int | None, given: Any) -> Wish:
+    """Check what is to be drawn against what was learned.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The fitted model.
+    n : int or None
+        How many records; None for as many as were fitted, or as `given` has rows.
+    given : None, str, mapping or table
+        As in `synthehr.Synthesizer.sample`.
+
+    Raises
+    ------
+    ConditionError
+        If a condition cannot be read or can never hold, or n is not positive.
+    """
+    if n is not None and (isinstance(n, bool) or n < 1):
+        raise ConditionError("the number of records must be 1 or more", hint="for example -n 1000")
+    total = artifact.record["records"] if n is None else int(n)
+    if given is None:
+        return Wish(total)
+    if isinstance(given, str) and Path(given).suffix.lower() not in _TABLES:
+        return _conditioned(artifact, total, parse(given))
+    if isinstance(given, Mapping):
+        return _conditioned(artifact, total, from_mapping(given))
+    rows = partial_rows(given, artifact.schema)
+    if n is not None and n != rows.num_rows:
+        raise ConditionError(
+            f"{n} records are asked for, and the partial records are {rows.num_rows}",
+            hint="leave -n out: each partial record is continued once",
+        )
+    codes = partial_codes(rows, artifact.encoder)
+    return Wish(rows.num_rows, Given(codes=codes), rows=rows)
+
+
+def to_given(
+    conditions: Conditions, encoder: TableEncoder, schema: Schema
+) -> tuple[Given, dict[str, tuple[Interval, ...]]]:
+    """Turn conditions into weights over tokens and parts, and bounds for the decoder.
+
+    Raises
+    ------
+    ConditionError
+        If a column is unknown or not modelled, or a condition can never hold.
+    """
+    places = {name: place for place, name in enumerate(encoder.modelled)}
+    allowed: dict[int, Tensor] = {}
+    bounds: dict[str, tuple[Interval, ...]] = {}
+    for condition in conditions:
+        _check_known(condition, schema, encoder)
+        place = places[condition.column]
+        column = encoder.columns[place]
+        null = any(isinstance(choice, Null) for choice in condition.choices)
+        if null and column.field.null is None:
+            raise ConditionError(
+                f"column {shown(condition.column)} is never null in the fitted records",
+                hint="leave null out of its condition",
+            )
+        if isinstance(column, NumericColumn):
+            intervals = tuple(
+                as_interval(choice, column)
+                for choice in condition.choices
+                if not isinstance(choice, Null)
+            )
+            weights = column.allowed(intervals, null)
+            bounds[condition.column] = intervals
+        else:
+            levels = [_level(choice, condition, column) for choice in condition.choices]
+            weights = column.allowed([level for level in levels if level is not None], null)
+        if not weights.any():
+            raise ConditionError(
+                f"the condition on {shown(condition.column)} can never hold",
+                hint=learned_range(column) if isinstance(column, NumericColumn) else _levels(column),
+            )
+        allowed[place] = torch.from_numpy(weights)
+    return Given(allowed=allowed), bounds
+
+
+def _conditioned(artifact: Artifact, n: int, conditions: Conditions) -> Wish:
+    given, bounds = to_given(conditions, artifact.encoder, artifact.schema)
+    return Wish(n, given, bounds)
+
+
+def _check_known(condition: Condition, schema: Schema, encoder: TableEncoder) -> None:
+    name = condition.column
+    if name not in schema:
+        raise ConditionError(
+            f"no column is called {shown(name)}", hint=nearest(name, encoder.modelled)
+        )
+    if name not in encoder.modelled:
+        raise ConditionError(
+            f"column {shown(name)} is not modelled and cannot be conditioned on",
+            hint="`synthehr inspect` on the model file says what became of each column",
+        )
+
+
+def _level(choice: Choice, condition: Condition, column: CategoricalColumn) -> Any:
+    """Find the learned level that a choice means."""
+    if isinstance(choice, Null):
+        return None
+    if isinstance(choice, Range):
+        if choice.text is None:
+            raise ConditionError(
+                f"column {shown(condition.column)} has levels and takes no range",
+                hint="list the levels, as in unit=a|b",
+            )
+        choice = Value(choice.text, typed=False)
+    for level in column.levels:
+        if _means(choice, level):
+            return level
+    raise ConditionError(
+        f"the condition on {shown(condition.column)} names a level that was not learned",
+        hint=_levels(column),
+    )
+
+
+def _means(choice: Value, level: str | int | float | bool) -> bool:
+    if choice.typed or isinstance(level, str):
+        return bool(level == choice.value) and isinstance(level, bool) == isinstance(
+            choice.value, bool
+        )
+    text = str(choice.value).strip().lower()
+    if isinstance(level, bool):
+        return text in (("true", "yes", "1") if level else ("false", "no", "0"))
+    try:
+        return float(text) == level
+    except ValueError:
+        return False
+
+
+def _levels(column: CategoricalColumn) -> str:
+    names = [shown(str(level)) for level in column.levels[:LISTED]]
+    more = len(column.levels) - len(names)
+    return "its levels are " + ", ".join(names) + (f" and {more} more" if more else "")

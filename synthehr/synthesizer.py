@@ -1,0 +1,362 @@
+"""`Synthesizer`: fit a table, sample from it, save and load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, final
+
+from synthehr.errors import ConfigError, SynthehrError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from synthehr.artifact import Artifact
+    from synthehr.drawing import Tally
+    from synthehr.fitting import Prepared
+    from synthehr.modes.given import Wish
+    from synthehr.models.base import Model
+    from synthehr.schema import Schema
+    from synthehr.train import Callback, History
+
+Shape = Literal["pandas", "polars", "pyarrow"]
+
+
+@final
+class Synthesizer:
+    """Learns a table of patients and draws synthetic ones.
+
+    Parameters
+    ----------
+    model : str or type of Model
+        "auto" (autoregression sized from rows and columns), a name in
+        `synthehr.models.MODELS`, or a class of your own.
+    seed : int, optional
+        Equal seeds give equal fits. Without one it is fresh, and kept in the run record.
+    settings : mapping, optional
+        Settings that differ from the defaults, in the groups "model", "train" and "encode":
+        ``{"train": {"steps": 500}}``.
+    device : str, optional
+        Where to train, such as "cpu" or "cuda:1"; by default a CUDA device if there is one.
+
+    Examples
+    --------
+    >>> from synthehr import Synthesizer
+    >>> from synthehr.demo import simulate
+    >>> synthesizer = Synthesizer(seed=1, settings={"train": {"steps": 20}})
+    >>> synthesizer.fit(simulate(300, 0), patient="patient_id").sample(5, seed=2).num_rows
+    5
+    """
+
+    def __init__(
+        self,
+        model: str | type[Model] = "auto",
+        *,
+        seed: int | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.model = model
+        self.seed = seed
+        self.settings = settings
+        self.device = device
+        self.last_seed: int | None = None
+        self.history: History | None = None
+        self._artifact: Artifact | None = None
+        self._shape: Shape = "pandas"
+
+    @property
+    def artifact(self) -> Artifact:
+        """Model, encoder, schema and run record of the fit."""
+        if self._artifact is None:
+            raise SynthehrError("nothing has been fitted yet", hint="call fit or load first")
+        return self._artifact
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns of the fitted table are."""
+        return self.artifact.schema
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The run record: versions, seed, numbers of records and steps, held-out figures."""
+        return self.artifact.record
+
+    def prepare(
+        self,
+        data: Any,
+        schema: Schema | Path | str | None = None,
+        patient: str | None = None,
+        *,
+        holdout: float = 0.1,
+        max_minutes: float | None = None,
+        on_text: Literal["refuse", "drop"] = "refuse",
+        pii: Literal["drop", "keep", "surrogate"] | None = None,
+    ) -> Prepared:
+        """Do everything that `fit` does before the first step; parameters as there."""
+        from synthehr.fitting import Options, prepare
+        from synthehr.io import Source, read
+        from synthehr.schema import Schema
+        from synthehr.seeds import settled
+
+        if max_minutes is not None and not max_minutes > 0:
+            raise ConfigError("--max-minutes must be above 0", hint="for example --max-minutes 5")
+        options = Options(
+            model=self.model,
+            seed=settled(self.seed),
+            settings=_checked(self.settings or {}),
+            patient=patient,
+            holdout=holdout,
+            max_minutes=max_minutes,
+            on_text=on_text,
+            pii=pii,
+        )
+        self._shape = _shape_of(data)
+        wanted = Schema.read(schema) if isinstance(schema, str | Path) else schema
+        source = data if isinstance(data, Source) else read(data)
+        return prepare(source, wanted, options)
+
+    def fit(
+        self,
+        data: Any,
+        schema: Schema | Path | str | None = None,
+        patient: str | None = None,
+        *,
+        holdout: float = 0.1,
+        max_minutes: float | None = None,
+        on_text: Literal["refuse", "drop"] = "refuse",
+        pii: Literal["drop", "keep", "surrogate"] | None = None,
+    ) -> Self:
+        """Learn a table.
+
+        Parameters
+        ----------
+        data : path, or pandas, polars or pyarrow table
+            The records.
+        schema : Schema or path, optional
+            What the columns are; inferred by default.
+        patient : str, optional
+            The column that names the patient; by default each record is a patient.
+        holdout : float
+            Share of the patients that are set aside to choose the best weights by.
+        max_minutes : float, optional
+            Limit by the clock; equal seeds then no longer give equal fits.
+        on_text : {"refuse", "drop"}
+            What to do with columns of free text.
+        pii : {"drop", "keep", "surrogate"}, optional
+            What to do with columns that look like direct identifiers; by default the fit stops.
+
+        Returns
+        -------
+        Synthesizer
+            Itself.
+
+        Raises
+        ------
+        SynthehrError
+            If the table, the schema or a setting cannot be used, or training fails.
+        """
+        prepared = self.prepare(
+            data,
+            schema,
+            patient,
+            holdout=holdout,
+            max_minutes=max_minutes,
+            on_text=on_text,
+            pii=pii,
+        )
+        return self.train(prepared)
+
+    def train(
+        self,
+        prepared: Prepared,
+        *,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: Path | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Do the rest of `fit` after `prepare`.
+
+        Parameters
+        ----------
+        prepared : Prepared
+            What `prepare` returned; it is used up.
+        callbacks : sequence of callables
+            Called after every step, see `synthehr.train`.
+        checkpoint : Path, optional
+            Where the state of the run is kept.
+        resume : bool
+            Whether to go on from there.
+        """
+        from synthehr.fitting import run
+        from synthehr.train import find_runtime
+
+        self._artifact, self.history = run(
+            prepared,
+            find_runtime(self.device),
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+        return self
+
+    def sample(self, n: int | None = None, given: Any = None, seed: int | None = None) -> Any:
+        """Draw synthetic records.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many; by default as many as were given to `fit`, or as `given` has rows.
+        given : str, mapping or table, optional
+            Conditions as in ``"sex=F, age=60:80, unit=a|b, diagnosis=null"``, the same as
+            ``{"sex": "F", "age": (60, 80), "unit": ["a", "b"], "diagnosis": None}``, or a
+            table (or path) of partial records to continue, in which null is open.
+        seed : int, optional
+            Equal seeds give equal records; fresh by default, and kept in `last_seed`.
+
+        Returns
+        -------
+        table
+            Of the type that `fit` was given; a pandas DataFrame after a path or `load`.
+
+        Raises
+        ------
+        ConditionError
+            If a condition cannot be read or can never hold.
+        """
+        import pyarrow as pa
+
+        return _shaped(pa.concat_tables(self.sample_batches(n, given, seed)), self)
+
+    def sample_batches(
+        self, n: int | None = None, given: Any = None, seed: int | None = None
+    ) -> Iterator[pa.Table]:
+        """Draw synthetic records block by block, in constant memory; parameters as `sample`.
+
+        Record i is the same whatever `n` is.
+        """
+        from synthehr.seeds import settled
+
+        self.last_seed = settled(seed)
+        return self.draw(self.wish(n, given), self.last_seed)
+
+    def wish(self, n: int | None = None, given: Any = None) -> Wish:
+        """Check what is to be drawn against what was learned; parameters as `sample`."""
+        from synthehr.modes.given import wished
+
+        return wished(self.artifact, n, given)
+
+    def draw(self, wish: Wish, seed: int, tally: Tally | None = None) -> Iterator[pa.Table]:
+        """Draw what `wish` checked, block by block; `tally` counts what was rejected."""
+        from synthehr.drawing import draw
+
+        return draw(self.artifact, wish, seed, tally)
+
+    def embed(self, data: Any) -> NDArray[np.float32]:
+        """Place records in the model's latent space, shape (N, latent); "vae" only."""
+        return self._ask("embed", data)
+
+    def reconstruction_error(self, data: Any) -> NDArray[np.float32]:
+        """Score how badly the model rebuilds each record, in nats, shape (N,); "vae" only."""
+        return self._ask("reconstruction_error", data)
+
+    def save(self, path: Path | str, *, force: bool = False) -> None:
+        """Write the model file, atomically; an existing file only with `force`."""
+        from synthehr.artifact import save
+
+        save(path, self.artifact, force=force)
+
+    @classmethod
+    def load(cls, path: Path | str, *, model: type[Model] | None = None) -> Synthesizer:
+        """Read a model file; no code in it is run.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        model : type of Model, optional
+            The class, for a model that is not one of synthehr's own.
+
+        Raises
+        ------
+        ArtifactError
+            If the file is no model file, damaged, or newer than this version.
+        """
+        from synthehr.artifact import load
+
+        artifact = load(path, model=model)
+        loaded = cls(type(artifact.model), seed=artifact.record["seed"])
+        loaded._artifact = artifact
+        return loaded
+
+    def _ask(self, what: str, data: Any) -> Any:
+        import torch
+
+        from synthehr.infer import check
+        from synthehr.io import read
+
+        answer = getattr(self.artifact.model, what, None)
+        if answer is None:
+            raise ConfigError(f"this model has no {what}", hint='fit with model="vae"')
+        table = read(data).table
+        check(self.schema, table)
+        codes = torch.from_numpy(self.artifact.encoder.encode(table)).long()
+        with torch.no_grad():
+            return answer(codes).numpy()
+
+
+def load(path: Path | str, *, model: type[Model] | None = None) -> Synthesizer:
+    """Read a model file, see `Synthesizer.load`."""
+    return Synthesizer.load(path, model=model)
+
+
+def settings_of(
+    model: str, pairs: Sequence[str] = (), file: Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Read settings for a model from ``group.key=value`` texts and a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If the model, a group or a key does not exist, or a value has the wrong type.
+    """
+    from synthehr.config import TrainConfig, settings
+    from synthehr.encode.config import EncodeConfig
+    from synthehr.models import get
+
+    config = get("autoregressive" if model == "auto" else model).Config
+    groups = {"model": config, "train": TrainConfig, "encode": EncodeConfig}
+    return settings(pairs, groups=groups, file=file)
+
+
+def _checked(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    from synthehr.config import GROUPS, unknown
+
+    for group in settings:
+        if group not in GROUPS:
+            raise unknown(group, GROUPS, "group of settings")
+    return settings
+
+
+def _shape_of(data: Any) -> Shape:
+    package = type(data).__module__.partition(".")[0]
+    return package if package in ("polars", "pyarrow") else "pandas"
+
+
+def _shaped(table: pa.Table, synthesizer: Synthesizer) -> Any:
+    if synthesizer._shape == "pyarrow":
+        return table
+    if synthesizer._shape == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    from synthehr.io import to_pandas
+
+    types = {
+        column.name: column.pandas_type
+        for column in synthesizer.schema.columns
+        if column.pandas_type is not None and column.name in table.column_names
+    }
+    return to_pandas(table, types)
