@@ -70,31 +70,57 @@ def wilson(hits: float, n: int) -> Estimate:
     return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
+def bootstrap_weights(
+    groups: NDArray[np.int64], rng: np.random.Generator, *, draws: int = 100
+) -> NDArray[np.float64]:
+    """Count how often each record is drawn when whole groups are resampled.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,), int64
+        The patient of each record.
+    rng : Generator
+        Source of the resampling.
+    draws : int
+        Number of resamples.
+
+    Returns
+    -------
+    ndarray of shape (draws, n), float64
+    """
+    _, groups = np.unique(groups, return_inverse=True)
+    n = int(groups.max(initial=0)) + 1
+    counts = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(draws)]
+    return np.stack(counts).astype(np.float64)[:, groups]
+
+
 def bootstrap(
-    statistic: Callable[[NDArray[np.float64]], float],
+    statistic: Callable[[NDArray[np.float64] | None], float],
     groups: NDArray[np.int64],
     rng: np.random.Generator,
     *,
     draws: int = 100,
-) -> tuple[float, float]:
-    """Return the 95 % interval of a weighted statistic, resampling whole groups.
+) -> Estimate:
+    """Estimate a weighted statistic with a 95 % percentile interval over groups.
 
     Parameters
     ----------
     statistic : callable
-        Takes one weight per record, shape (n,), and returns the figure. Weights are the
-        counts with which each record was drawn.
+        Takes one weight per record, shape (n,), or None, and returns the figure.
     groups : ndarray of shape (n,), int64
-        The patient of each record, as codes from 0.
+        The patient of each record.
     rng : Generator
         Source of the resampling.
     draws : int
         Number of resamples.
     """
-    n_groups = int(groups.max()) + 1
-    values = []
-    for _ in range(draws):
-        counts = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
-        values.append(statistic(counts[groups].astype(np.float64)))
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    values = [statistic(weights) for weights in bootstrap_weights(groups, rng, draws=draws)]
+    return between(statistic(None), np.array(values))
+
+
+def between(value: float, draws: NDArray[np.float64]) -> Estimate:
+    """Put the 2.5 % and 97.5 % quantiles of bootstrap draws around a value."""
+    if not np.isfinite(draws).any():
+        return Estimate(value, value, value)
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return Estimate(value, float(low), float(high))
