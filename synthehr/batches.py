@@ -28,7 +28,7 @@ class Draw(Protocol):
 
 
 def take(codes: Tensor, index: Tensor) -> Tensor:
-    """Records at an index, (B, 2, D) int64, from codes of any integer type."""
+    """Take records at an index: (B, 2, D) int64, from codes of any integer type."""
     return codes.index_select(0, index).long()
 
 
@@ -90,7 +90,7 @@ class Poisson:
 
 
 def balanced_columns(fields: Fields) -> tuple[int, ...]:
-    """Indices of the columns that balanced batches choose from: those without an order.
+    """Choose the columns that balanced batches draw from: those without an order.
 
     Where every column has an order, those that are not cut into parts; else all.
     """

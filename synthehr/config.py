@@ -82,7 +82,7 @@ class TrainConfig:
 
 
 def out_of_range(name: str, range_: str) -> ConfigError:
-    """The error of a setting outside its range."""
+    """Make the error of a setting outside its range."""
     return ConfigError(f"the setting {name} is out of range", hint=f"it must be {range_}")
 
 
@@ -152,7 +152,8 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         raise ConfigError(
-            f"{path.name} is not a TOML file", hint='write [train], then lines such as "steps = 2000"'
+            f"{path.name} is not a TOML file",
+            hint="write [train], and below it lines such as: steps = 2000",
         ) from None
     for group, values in nested.items():
         if not isinstance(values, dict):
@@ -177,7 +178,7 @@ def apply(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def typed(config: type, values: Mapping[str, Any], group: str = "") -> dict[str, Any]:
-    """Values as the types that a dataclass declares; a text is read as what is declared."""
+    """Read values as the types that a dataclass declares, also from text."""
     hints = get_type_hints(config)
     names = [field.name for field in dataclasses.fields(config) if field.init]
     prefix = f"{group}." if group else ""
@@ -196,7 +197,7 @@ def typed(config: type, values: Mapping[str, Any], group: str = "") -> dict[str,
 
 
 def unknown(key: str, names: Iterable[str], what: str, prefix: str = "") -> ConfigError:
-    """The error of a name that does not exist, with the nearest that does."""
+    """Make the error of a name that does not exist, with the nearest that does."""
     names = list(names)
     near = difflib.get_close_matches(key, names, n=1)
     return ConfigError(
@@ -206,7 +207,7 @@ def unknown(key: str, names: Iterable[str], what: str, prefix: str = "") -> Conf
 
 
 def _read(value: Any, kind: Any) -> Any:
-    """Value as a type; ValueError where it is not one."""
+    """Read a value as a type; ValueError where it is not one."""
     origin, choices = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return _read_union(value, choices)
@@ -266,7 +267,7 @@ def _read_union(value: Any, kinds: tuple[Any, ...]) -> Any:
 
 
 def _words(kind: Any) -> str:
-    """A type in words."""
+    """Say a type in words."""
     origin, choices = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return " or ".join(_words(choice) for choice in choices)

@@ -14,7 +14,7 @@ REFRESH_SECONDS = 0.2
 
 
 def every(seconds: float, action: Callable[[State], None]) -> Callback:
-    """A callback that acts when so many seconds have passed since it last did."""
+    """Make a callback that acts when so many seconds have passed since it last did."""
     last = time.monotonic()
 
     def callback(state: State) -> None:
@@ -43,7 +43,7 @@ def progress(stream: TextIO | None = None) -> Iterator[Callback]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"))
+    columns = (TextColumn("training"), BarColumn(bar_width=20), TextColumn("{task.description}"))
     console = Console(file=stream)
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
         task = bar.add_task("", total=1.0)
@@ -55,10 +55,10 @@ def progress(stream: TextIO | None = None) -> Iterator[Callback]:
 
 
 def describe(state: State) -> str:
-    """One line on a run: step, held-out loss, and the time that is left at most."""
+    """Describe a run in a line: step, held-out loss, and the time that is left at most."""
     words = [f"step {state.step:,} of {state.config.steps:,}"]
     if state.best_held_out is not None:
-        words.append(f"held-out loss {state.curve[-1][1]:.4f} (best {state.best_held_out:.4f})")
+        words.append(f"held-out loss {state.curve[-1][1]:.4f}")
     left = round(state.seconds * (1.0 / max(state.fraction, 1e-9) - 1.0))
     words.append(f"{left // 60}:{left % 60:02d} left")
     return ", ".join(words)

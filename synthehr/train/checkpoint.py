@@ -23,7 +23,7 @@ FORMAT = "synthehr checkpoint 1"
 
 
 def identity(state: State, codes: Tensor, held_out: Tensor, seed: int) -> dict[str, Any]:
-    """What must be equal for a run to be taken up: records, model, settings and seed."""
+    """Name what must be equal for a run to go on: records, model, settings and seed."""
     digest = hashlib.sha256()
     for part in (codes, held_out):
         digest.update(part.cpu().contiguous().numpy().data)

@@ -159,7 +159,7 @@ def train(
 
 
 def drawer(model: Model, codes: Tensor, fields: Fields, config: TrainConfig, seed: int) -> Draw:
-    """How a model's batches are drawn."""
+    """Draw batches in the way the model asks for."""
     if model.batching == "balanced":
         return Balanced(codes, config.batch_size, balanced_columns(fields))
     return Shuffled(codes, config.batch_size, lambda epoch: mix(seed, ORDER, epoch))
@@ -243,7 +243,7 @@ def check_finite(value: float, what: str) -> None:
 
 
 def ending(state: State) -> StoppedBy | None:
-    """What ends the run now, if anything."""
+    """Say what ends the run now, if anything."""
     if state.step >= state.config.steps:
         return "steps"
     if state.fraction >= 1.0:

@@ -13,6 +13,9 @@ from synthehr.errors import TrainingError
 
 Precision = Literal["float32", "bfloat16"]
 
+FAST_BFLOAT16 = ("avx512_bf16", "amx_tile")
+"""Features of a CPU that make bfloat16 fast."""
+
 _MASK = (1 << 64) - 1
 
 
@@ -59,8 +62,13 @@ def find_runtime(device: str | None = None) -> Runtime:
     if found.type == "cuda":
         found = torch.device("cuda", found.index or 0)
         return Runtime(found, torch.cuda.get_device_capability(found) >= (8, 0))
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return Runtime(found, found.type == "cpu" and fast)
+    return Runtime(found, found.type == "cpu" and any(_cpu_has(name) for name in FAST_BFLOAT16))
+
+
+def _cpu_has(feature: str) -> bool:
+    """Ask torch for a feature of the CPU; versions before 2.6 do not know them all."""
+    ask = getattr(torch.cpu, f"_is_{feature}_supported", None)
+    return ask is not None and ask()
 
 
 def mix(seed: int, *path: int) -> int:

@@ -62,7 +62,7 @@ class State:
         return sum(step > self.best_step for step, _ in self.curve)
 
     def optimiser(self, child: str) -> torch.optim.AdamW:
-        """The optimiser of a child, made when it is first asked for."""
+        """Give the optimiser of a child, made when it is first asked for."""
         if child not in self.optimisers:
             self.optimisers[child] = adamw(self.model.get_submodule(child), self.config)
         return self.optimisers[child]
@@ -86,7 +86,7 @@ def tensors(model: nn.Module) -> list[Tensor]:
 
 
 def trained(optimiser: torch.optim.Optimizer) -> list[Tensor]:
-    """The weights of an optimiser, in order."""
+    """List the weights of an optimiser, in order."""
     return [weight for group in optimiser.param_groups for weight in group["params"]]
 
 
