@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from synthehr.column import shown
 from synthehr.errors import SchemaError
 
 INT64 = np.iinfo(np.int64)
@@ -45,9 +46,11 @@ def has_axis(data_type: pa.DataType) -> bool:
     ) and not kinds.is_interval(data_type)
 
 
-def is_float(data_type: pa.DataType) -> bool:
-    """Whether values of this type lie on the float64 axis."""
-    return pa.types.is_floating(data_type)
+def float_type_of(data_type: pa.DataType) -> type[np.generic] | None:
+    """NumPy type of a column on the float64 axis; None for the int64 axis."""
+    if pa.types.is_dictionary(data_type):
+        return float_type_of(data_type.value_type)
+    return data_type.to_pandas_dtype() if pa.types.is_floating(data_type) else None
 
 
 def to_axis(array: pa.Array, column: str) -> Axis:
@@ -61,11 +64,11 @@ def to_axis(array: pa.Array, column: str) -> Axis:
     data_type = array.type
     if not has_axis(data_type):
         raise SchemaError(
-            f"Column {column!r} is declared numeric and has type {data_type}.",
-            hint='set "kind": "categorical" for it in the schema file.',
+            f"column {shown(column)} is declared numeric and has type {data_type}",
+            hint='set "kind": "categorical" for it in the schema file',
         )
     valid = array.is_valid().to_numpy(zero_copy_only=False)
-    if is_float(data_type):
+    if pa.types.is_floating(data_type):
         values = array.to_numpy(zero_copy_only=False).astype(np.float64)
         valid = valid & np.isfinite(values)
         # NOTE: adding zero turns -0.0 into 0.0, so that equal values are one value.
@@ -90,7 +93,7 @@ def from_axis(
     mask = None if valid.all() else ~valid
     if pa.types.is_dictionary(data_type):
         return from_axis(values, valid, data_type.value_type).dictionary_encode().cast(data_type)
-    if is_float(data_type):
+    if pa.types.is_floating(data_type):
         numpy_type = data_type.to_pandas_dtype()
         limit = np.finfo(numpy_type).max
         return pa.array(np.clip(values, -limit, limit).astype(numpy_type), data_type, mask=mask)
@@ -131,9 +134,7 @@ def _scaled(
     clipped = np.clip(values, -limit, limit)
     words = np.stack([clipped, clipped >> 63], axis=1)
     buffer = pa.py_buffer(np.ascontiguousarray(words).tobytes())
-    array = pa.Array.from_buffers(
-        pa.decimal128(38, data_type.scale), len(values), [None, buffer]
-    )
+    array = pa.Array.from_buffers(pa.decimal128(38, data_type.scale), len(values), [None, buffer])
     if mask is not None:
         array = pc.if_else(pa.array(mask), pa.scalar(None, array.type), array)
     return array.cast(data_type)

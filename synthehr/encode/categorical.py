@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthehr.arrow_types import is_text
+from synthehr.column import Level, shown
 from synthehr.encode.axis import from_axis, has_axis, to_axis
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Field
@@ -17,7 +19,6 @@ from synthehr.encode.rare import holders
 from synthehr.errors import SchemaError
 
 RARE_MARK = "_RARE_"
-Level = str | int | float | bool
 
 
 @final
@@ -35,12 +36,18 @@ class CategoricalColumn:
         Kept levels in the order of their tokens.
     rare : {"draw", "mark"} or None
         What the last token decodes to; None where it is a level like the others.
+    is_ordinal : bool
+        Whether the levels ascend. Then a rare level counts as the nearest kept one.
+    order : tuple of levels, or None
+        All levels of an ordinal, ascending, where the user declared them.
     """
 
     field: Field
     data_type: pa.DataType
     levels: tuple[Level, ...]
     rare: str | None
+    is_ordinal: bool = False
+    order: tuple[Level, ...] | None = None
 
     @property
     def _first(self) -> int:
@@ -49,8 +56,11 @@ class CategoricalColumn:
     def encode(self, array: pa.Array) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Turn values into tokens, shape (N,); the parts are all 0."""
         indices, found, valid = level_indices(array, self.field.column)
-        known = {level: token for token, level in enumerate(self.levels, self._first)}
         likeliest = self._first + int(self.field.shares[self._first :].argmax())
+        known = {level: token for token, level in enumerate(self.levels, self._first)}
+        if self.is_ordinal:
+            order = sequence(self.order, array.type, [*found, *self.levels])
+            known = {level: self._first + at for level, at in neighbours(order, self.levels)}
         other = self.field.size - 1 if self.rare else likeliest
         lookup = np.array([known.get(level, other) for level in found] or [0], dtype=np.int16)
         tokens = lookup[indices]
@@ -98,7 +108,9 @@ class CategoricalColumn:
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give settings and arrays, without the field."""
-        return {"levels": list(self.levels), "rare": self.rare}, {}
+        order = None if self.order is None else list(self.order)
+        settings = {"levels": list(self.levels), "rare": self.rare}
+        return settings | {"is_ordinal": self.is_ordinal, "order": order}, {}
 
     @classmethod
     def from_state(
@@ -109,7 +121,9 @@ class CategoricalColumn:
         arrays: Mapping[str, NDArray[Any]],
     ) -> CategoricalColumn:
         """Rebuild a column from what `state` gave."""
-        return cls(field, data_type, tuple(settings["levels"]), settings["rare"])
+        order = None if settings["order"] is None else tuple(settings["order"])
+        levels, rare = tuple(settings["levels"]), settings["rare"]
+        return cls(field, data_type, levels, rare, settings["is_ordinal"], order)
 
 
 def fit_categorical(
@@ -117,40 +131,76 @@ def fit_categorical(
     array: pa.Array,
     patients: NDArray[np.int64] | None,
     config: EncodeConfig,
+    *,
+    is_ordinal: bool = False,
     order: Sequence[Level] | None = None,
 ) -> CategoricalColumn | None:
     """Learn the levels of a column; None where too few patients hold any.
 
     Parameters
     ----------
+    is_ordinal : bool
+        Whether the levels ascend: as declared, as in the Arrow dictionary, or sorted.
     order : sequence of levels, or None
-        For ordinals: all levels, ascending. Rare ones go to their kept neighbours.
+        For ordinals: all levels as declared, ascending.
     """
     indices, found, valid = level_indices(array, column)
     present = indices[valid]
     counts = np.bincount(present, minlength=len(found))
-    owners = None if patients is None else patients[valid]
-    held = holders(present, len(found), owners)
-    keep = held >= config.rare_patients
-    if not keep.any():
+    held = holders(present, len(found), None if patients is None else patients[valid])
+    common = [at for at in range(len(found)) if held[at] >= config.rare_patients]
+    ranking = sorted(common, key=lambda at: (-counts[at], str(found[at])))
+    levels = [found[at] for at in ranking[: config.max_tokens - 2]]
+    if not levels:
         return None
-    null = int(not valid.all())
-    ranking = sorted(np.flatnonzero(keep).tolist(), key=lambda at: (-counts[at], str(found[at])))
-    ranking = ranking[: config.max_tokens - 2]
-    pooled = int(counts.sum() - counts[ranking].sum())
-    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
-    is_text = is_text or pa.types.is_string_view(array.type)
-    tallies = [int(counts[at]) for at in ranking] + ([pooled] if pooled else [])
-    nulls = [len(valid) - int(valid.sum())] if null else []
-    shares = np.array(nulls + tallies, dtype=np.float64) / len(valid)
+    tallies = dict(zip(found, counts.tolist(), strict=True))
+    if is_ordinal:
+        ascending = sequence(order, array.type, found)
+        levels = [level for level in ascending if level in set(levels)]
+        merged = dict.fromkeys(levels, 0)
+        for level, at in neighbours(ascending, levels):
+            merged[levels[at]] += tallies.get(level, 0)
+        tallies = merged
+    kept = [tallies[level] for level in levels]
+    pooled = int(counts.sum()) - sum(kept)
+    nulls = [] if valid.all() else [len(valid) - int(valid.sum())]
+    shares = np.array(nulls + kept + ([pooled] if pooled else [])) / len(valid)
     field = Field(
         column=column,
         shares=shares,
         parts=np.ones(len(shares), dtype=np.int64),
-        null=0 if null else None,
+        null=0 if nulls else None,
+        positions=_positions(shares, len(nulls)) if is_ordinal else None,
     )
-    rare = None if not pooled else "mark" if config.rare == "mark" and is_text else "draw"
-    return CategoricalColumn(field, array.type, tuple(found[at] for at in ranking), rare)
+    mark = "mark" if config.rare == "mark" and is_text(array.type) else "draw"
+    declared = None if order is None or not is_ordinal else tuple(order)
+    rare = mark if pooled else None
+    return CategoricalColumn(field, array.type, tuple(levels), rare, is_ordinal, declared)
+
+
+def sequence(
+    order: Sequence[Level] | None, data_type: pa.DataType, found: Sequence[Level]
+) -> list[Level]:
+    """Put the levels of an ordinal in ascending order, unknown ones last."""
+    if order is None and pa.types.is_dictionary(data_type) and data_type.ordered:
+        order = found
+    known = list(dict.fromkeys(order or ()))
+    return known + sorted(set(found) - set(known), key=lambda level: (str(type(level)), level))
+
+
+def neighbours(order: Sequence[Level], kept: Sequence[Level]) -> list[tuple[Level, int]]:
+    """Find for each ordered level the number of the nearest kept one."""
+    places = {level: place for place, level in enumerate(order)}
+    at = np.array([places[level] for level in kept])
+    middles = (at[:-1] + at[1:]) / 2
+    return list(zip(order, np.searchsorted(middles, np.arange(len(order))).tolist(), strict=True))
+
+
+def _positions(shares: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+    """Mean rank of each level among the non-null records; shape (size, 1)."""
+    present = shares[first:] / shares[first:].sum()
+    ranks = np.cumsum(present) - present / 2
+    return np.concatenate([np.full(first, 0.5), ranks])[:, None]
 
 
 def level_indices(
@@ -164,12 +214,11 @@ def level_indices(
     data_type = dictionary.type
     if has_axis(data_type):
         return indices, to_axis(dictionary, column).values.tolist(), valid
-    text = pa.types.is_string(data_type) or pa.types.is_large_string(data_type)
-    if text or pa.types.is_string_view(data_type) or pa.types.is_boolean(data_type):
+    if is_text(data_type) or pa.types.is_boolean(data_type):
         return indices, dictionary.to_pylist(), valid
     raise SchemaError(
-        f"Column {column!r} of type {data_type} cannot be modelled.",
-        hint='set "role": "drop" for it in the schema file.',
+        f"column {shown(column)} of type {data_type} cannot be modelled",
+        hint='set "role": "drop" for it in the schema file',
     )
 
 

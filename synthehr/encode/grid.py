@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 MOST_DIGITS = 6
 MOST_SIGNIFICANT = 9
 LARGEST_INDEX = 2**51
+LARGEST_STEP = 2**61
+OFF_GRID = 0.005
+"""Share of the records that may lie beside the grid, and then move onto it ..."""
+OFF_GRID_REST = 0.05
+"""... and of the records that hold no atom."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Grid:
         units = values
         if self.digits is not None:
             limit = LARGEST_INDEX * 2.0
-            units = np.clip(np.rint(values * 10.0**self.digits), -limit, limit)
+            with np.errstate(over="ignore"):
+                units = np.clip(np.rint(values * 10.0**self.digits), -limit, limit)
         units = units.astype(np.int64)
         return units if self.step == 1 and not self.origin else (units - self.origin) // self.step
 
@@ -67,50 +73,54 @@ class Grid:
 
 def find_grid(
     unique: NDArray[np.int64] | NDArray[np.float64],
+    counts: NDArray[np.int64],
     held: NDArray[np.int64],
+    rest: NDArray[np.bool_],
     k: int,
-    numpy_type: type[np.generic] | None,
+    float_type: type[np.generic] | None,
 ) -> Grid | None:
-    """Find the coarsest grid that holds all values, or None.
+    """Find the coarsest grid that holds the values, or None.
 
     Parameters
     ----------
     unique : ndarray of shape (U,)
         Distinct values on the axis, ascending.
-    held : ndarray of shape (U,)
-        Patients that hold each.
+    counts, held : ndarray of shape (U,)
+        Records and patients that hold each.
+    rest : ndarray of shape (U,)
+        Which of them are no atoms; hardly any of these may lie beside the grid.
     k : int
         The origin of a shifted grid must not be a value that fewer patients hold.
-    numpy_type : type or None
+    float_type : type or None
         The column's own float type; None for the int64 axis.
     """
-    if unique.dtype == np.int64:
+    if float_type is None:
         return _shifted(unique, held, k, None)
     largest = np.abs(unique).max()
+    most = min(OFF_GRID * counts.sum(), OFF_GRID_REST * counts[rest].sum())
     for digits in range(MOST_DIGITS + 1):
         scale = 10.0**digits
         if largest * scale >= LARGEST_INDEX:
             return None
         units = np.rint(unique * scale)
-        if np.array_equal((units / scale).astype(numpy_type).astype(np.float64), unique):
-            return _shifted(units.astype(np.int64), held, k, digits)
+        on = (units / scale).astype(float_type).astype(np.float64) == unique
+        if on.any() and counts[~on & rest].sum() <= most:
+            return _shifted(units[on].astype(np.int64), held[on], k, digits)
     return None
 
 
 def _shifted(
     units: NDArray[np.int64], held: NDArray[np.int64], k: int, digits: int | None
 ) -> Grid | None:
-    first = units[0]
-    distances = units.view(np.uint64) - first.astype(np.uint64)
+    """Find the step and the origin of integers, ascending; None where there are too many steps."""
+    distances = units.astype(np.uint64) - units[0].astype(np.uint64)
     step = int(np.gcd.reduce(distances)) or 1
-    if step > 2**62:
-        step = 1
-    origin = int(first) % step
-    if origin:
-        at = np.flatnonzero((units == origin) | (units == 0))
-        if (held[at] < k).any() or len(units) < 2 * k:
-            step, origin = 1, 0
-    if max(abs(int(first)), abs(int(units[-1]))) // step >= LARGEST_INDEX:
+    origin = 0 if step > LARGEST_STEP else int(units[0]) % step
+    if step > LARGEST_STEP or (
+        origin and (len(units) < 2 * k or (held[units == origin] < k).any())
+    ):
+        step, origin = 1, 0
+    if max(abs(int(units[0])), abs(int(units[-1]))) // step >= LARGEST_INDEX:
         return None
     return Grid(step, origin, digits)
 

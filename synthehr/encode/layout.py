@@ -30,12 +30,15 @@ class Layout:
         Single values that are units, ascending.
     edges : ndarray of shape (P + 1,) or (0,), float64
         Ends of the parts on the value axis, ascending.
+    float_type : type or None
+        The column's own float type; None for the int64 axis.
     """
 
     grid: Grid | None
     digits: int | None
     atoms: NDArray[Any]
     edges: NDArray[np.float64]
+    float_type: type[np.generic] | None
 
     @property
     def n_parts(self) -> int:
@@ -49,7 +52,14 @@ class Layout:
 
     @cached_property
     def _atom_index(self) -> NDArray[np.int64]:
-        return self.atoms.astype(np.int64) if self.grid is None else self.grid.index(self.atoms)
+        """Grid points that are atoms."""
+        if self.grid is None:
+            return np.zeros(0, dtype=np.int64)
+        index = self.grid.index(self.atoms)
+        values = self.grid.value(index)
+        if self.float_type is not None:
+            values = values.astype(self.float_type).astype(np.float64)
+        return index[values == self.atoms]
 
     @cached_property
     def _ends(self) -> NDArray[Any]:
@@ -79,7 +89,6 @@ class Layout:
         self,
         part: NDArray[np.int64],
         uniform: NDArray[np.float64],
-        float_type: type[np.generic] | None,
         bounds: Sequence[Interval] | None = None,
     ) -> NDArray[Any]:
         """Turn uniform numbers in [0, 1) into values of these parts, within the bounds."""
@@ -89,14 +98,14 @@ class Layout:
             low, high, uniform = self._restricted(part, uniform, bounds)
         if self.grid is not None:
             drawn = low + np.minimum((uniform * (high - low)).astype(np.int64), high - low - 1)
-            skipped = self._atom_index - np.arange(len(self.atoms))
+            skipped = self._atom_index - np.arange(len(self._atom_index))
             return self.grid.value(drawn + np.searchsorted(skipped, drawn, side="right"))
         drawn = low * (1 - uniform) + high * uniform
-        if float_type is None:
+        if self.float_type is None:
             limit = np.nextafter(2.0**63, 0)
             return np.rint(np.clip(drawn, -limit, limit)).astype(np.int64)
         if self.digits is not None:
-            near = rounded(drawn, self.digits, float_type)
+            near = rounded(drawn, self.digits, self.float_type)
             drawn = near if bounds is None else np.clip(near, low, high)
         return drawn
 
@@ -122,7 +131,9 @@ class Layout:
         lows, highs = self.overlaps(intervals)
         widths = np.diff(self._ends)
         covered = np.maximum(highs - lows, 0).sum(axis=1)
-        return np.where(widths > 0, covered / np.where(widths > 0, widths, 1), (lows == highs).any(axis=1))
+        return np.where(
+            widths > 0, covered / np.where(widths > 0, widths, 1), (lows == highs).any(axis=1)
+        )
 
     def _restricted(
         self, part: NDArray[np.int64], uniform: NDArray[np.float64], bounds: Sequence[Interval]

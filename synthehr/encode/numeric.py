@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.encode.axis import from_axis, is_float, to_axis
+from synthehr.encode.axis import float_type_of, from_axis, to_axis
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.cuts import Cuts, cut
 from synthehr.encode.fields import Field
@@ -47,6 +47,16 @@ class NumericColumn:
     unit_tokens: NDArray[np.int64]
     unit_parts: NDArray[np.int64]
 
+    @property
+    def atoms(self) -> NDArray[Any]:
+        """Values that are tokens of their own, ascending."""
+        return self.layout.atoms
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Ends of the parts, ascending."""
+        return self.layout.edges
+
     @cached_property
     def _first_unit(self) -> NDArray[np.int64]:
         """First unit of each token, -1 for null; shape (size,)."""
@@ -77,19 +87,15 @@ class NumericColumn:
         uniform = rng.random(len(tokens))
         first = self._first_unit[tokens]
         n_atoms = len(self.layout.atoms)
-        values = np.zeros(len(tokens), dtype=np.float64 if self._float_type else np.int64)
+        values = np.zeros(len(tokens), dtype=self.layout.atoms.dtype)
         is_atom = (first >= 0) & (first < n_atoms)
         values[is_atom] = self.layout.atoms[first[is_atom]]
         is_bin = first >= n_atoms
         if is_bin.any():
             inside = np.minimum(parts[is_bin], self.field.parts[tokens[is_bin]] - 1)
             part = first[is_bin] - n_atoms + inside
-            values[is_bin] = self.layout.draw(part, uniform[is_bin], self._float_type, bounds)
+            values[is_bin] = self.layout.draw(part, uniform[is_bin], bounds)
         return from_axis(values, first >= 0, self.data_type)
-
-    @property
-    def _float_type(self) -> type[np.generic] | None:
-        return self.data_type.to_pandas_dtype() if is_float(self.data_type) else None
 
     def allowed(self, intervals: Sequence[Interval], null: bool) -> NDArray[np.float64]:
         """Weigh each part of each token by its fraction within the intervals.
@@ -154,7 +160,8 @@ class NumericColumn:
     ) -> NumericColumn:
         """Rebuild a column from what `state` gave."""
         grid = None if settings["grid"] is None else Grid(**settings["grid"])
-        layout = Layout(grid, settings["digits"], arrays["atoms"], arrays["edges"])
+        float_type = float_type_of(data_type)
+        layout = Layout(grid, settings["digits"], arrays["atoms"], arrays["edges"], float_type)
         return cls(field, data_type, layout, arrays["unit_tokens"], arrays["unit_parts"])
 
 
@@ -168,9 +175,9 @@ def fit_numeric(
     if not len(unique):
         return None
     held = counts if owners is None else holders(groups, len(unique), owners)
-    float_type = array.type.to_pandas_dtype() if is_float(array.type) else None
-    grid = find_grid(unique, held, config.rare_patients, float_type)
+    float_type = float_type_of(array.type)
     is_atom = _choose_atoms(counts, held, config)
+    grid = find_grid(unique, counts, held, ~is_atom, config.rare_patients, float_type)
     cuts = _cut_rest(unique, groups, owners, is_atom, grid, config)
     if cuts is None and not is_atom.any():
         return None
@@ -178,7 +185,7 @@ def fit_numeric(
     digits = None
     if grid is None and float_type is not None:
         digits = significant_digits(unique, float_type)
-    layout = Layout(grid, digits, unique[is_atom], edges)
+    layout = Layout(grid, digits, unique[is_atom], edges, float_type)
     return _numbered(column, array.type, layout, starts, unique, counts, len(valid))
 
 
