@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -140,7 +141,7 @@ def _sample(cells: pa.ChunkedArray) -> pa.Array:
     """Take up to 10 000 cells that are not null, spread over the column."""
     flat = cells.drop_null()
     step = max(len(flat) // 10_000, 1)
-    taken = flat.take(pa.array(range(0, len(flat), step), pa.int64()))
+    taken = flat.take(_stride(len(flat), step))
     if pa.types.is_dictionary(taken.type):
         taken = taken.cast(taken.type.value_type)
     return taken.combine_chunks()
@@ -166,3 +167,9 @@ def _counts_up(cells: pa.ChunkedArray) -> bool:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
+
+
+def _stride(length: int, step: int) -> pa.Array:
+    # `pa.array` of a numpy array imports pandas.
+    places = np.arange(0, length, step, dtype=np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])

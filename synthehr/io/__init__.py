@@ -5,5 +5,14 @@ from __future__ import annotations
 from synthehr.io.atomic import replacing, write_bytes, write_text
 from synthehr.io.pandas_types import to_pandas
 from synthehr.io.source import Source, read
+from synthehr.io.write import write_table
 
-__all__ = ["Source", "read", "replacing", "to_pandas", "write_bytes", "write_text"]
+__all__ = [
+    "Source",
+    "read",
+    "replacing",
+    "to_pandas",
+    "write_bytes",
+    "write_table",
+    "write_text",
+]

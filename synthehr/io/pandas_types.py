@@ -71,7 +71,8 @@ def metadata_for(schema: pa.Schema, types: Mapping[str, str]) -> dict[bytes, byt
     columns = []
     for field in schema:
         dtype = types.get(field.name)
-        if dtype is None:
+        # pandas cannot read back what it calls an Arrow-backed dictionary.
+        if dtype is None or dtype.startswith(f"{_ARROW}dictionary"):
             continue
         details = None
         numpy_type = dtype
