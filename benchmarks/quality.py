@@ -12,7 +12,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from statistics import median
 
 from child import Child, run_child
 from records import Record
@@ -131,21 +133,22 @@ def _ours(job: Job, split: Path, work: Path, places: Places, limit: float) -> Re
     model, synthetic = work / "model.synthehr", work / "synthetic.parquet"
     cli = [sys.executable, "-m", "synthehr"]
     fit = [*cli, "fit", split / "train.parquet", "-o", model, "--model", job.who]
-    fit += ["--seed", str(job.seed), "--force", *shlex.split(job.options)]
+    fit += ["--seed", str(job.seed), "--force", "--json", *shlex.split(job.options)]
     fitted = _checked(run_child(fit, limit=limit))
     draw = [*cli, "sample", model, "-o", synthetic, "--seed", str(job.seed)]
     draw += ["-n", str(_rows(split / "train.parquet")), "--force"]
     sampled = _checked(run_child(draw, limit=limit))
-    seen = _last_json(_checked(run_child([*cli, "inspect", model, "--json"])))
+    start = start_seconds()
     return {
-        "fit_s": round(fit_seconds(seen), 2),
+        "fit_s": round(fitted.seconds - start, 2),
+        "start_s": round(start, 2),
         "fit_process_s": round(fitted.seconds, 2),
         "sample_s": round(sampled.seconds, 2),
         "peak_mib": round(max(fitted.peak_mib, sampled.peak_mib)),
         "fit_peak_mib": round(fitted.peak_mib),
         "sample_peak_mib": round(sampled.peak_mib),
         "model_mib": round(model.stat().st_size / 2**20, 2),
-        "run": seen.get("record", {}),
+        "run": _last_json(fitted),
     }
 
 
@@ -166,9 +169,11 @@ def _rival(job: Job, split: Path, work: Path, places: Places, limit: float) -> R
     }
 
 
-def fit_seconds(inspected: Record) -> float:
-    """Seconds of the fit itself, without starting Python, as `peer.py` counts them."""
-    return float(inspected["record"]["seconds"])
+@cache
+def start_seconds() -> float:
+    """Seconds that Python takes to start and import what a fit imports; `peer.py` leaves them out."""
+    starts = [run_child([sys.executable, "-c", "import synthehr.fitting"]) for _ in range(4)]
+    return median(_checked(child).seconds for child in starts[1:])
 
 
 def _rows(path: Path) -> int:
