@@ -40,13 +40,13 @@ def replacing(path: str | PathLike[str], *, force: bool = False) -> Iterator[Pat
         is missing, another process writes there, or the disk is full.
     """
     target = Path(path)
-    _check(target, force)
+    check_target(target, force)
     with _locked(target):
         temporary = _make(target)
         try:
             yield temporary
             _synchronise(temporary)
-            _check(target, force)
+            check_target(target, force)
             os.replace(temporary, target)
             _synchronise(target.parent)
         except OSError as error:
@@ -66,7 +66,14 @@ def write_text(path: str | PathLike[str], text: str, *, force: bool = False) -> 
     write_bytes(path, text.encode("utf-8", errors="surrogatepass"), force=force)
 
 
-def _check(target: Path, force: bool) -> None:
+def check_target(target: Path, force: bool = False) -> None:
+    """Refuse a place where nothing may be written, before work begins.
+
+    Raises
+    ------
+    ArtifactError
+        As `replacing` does.
+    """
     name = target.name or str(target)
     if target.is_symlink():
         raise ArtifactError(
