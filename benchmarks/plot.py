@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
 from quality import REAL
 from records import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 OURS, THEIRS = "#0b6e69", "#9a6b3f"
 
@@ -41,7 +45,7 @@ def plot(records: Sequence[Record], paths: Sequence[Path]) -> None:
     plt.close(figure)
 
 
-def _panel(axis, records: Sequence[Record]) -> None:
+def _panel(axis: Axes, records: Sequence[Record]) -> None:
     for real in (r for r in records if r["who"] == REAL and "detect" in r):
         axis.axhline(real["detect"], color="#999", linewidth=0.8, linestyle=":", zorder=0)
     for who in dict.fromkeys(r["who"] for r in records if "fit_s" in r and "detect" in r):
