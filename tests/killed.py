@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import torch
-from marginals import CPU, make, records, weights
+from tiny import CPU, make, records, weights
 
 from synthehr.config import TrainConfig
 from synthehr.train import train

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from marginals import CPU, SHARES, Marginals, MarginalsConfig, make, records, weights
+from tiny import CPU, SHARES, Marginals, MarginalsConfig, make, records, weights
 from torch import Tensor, nn
 
 from synthehr.config import TrainConfig
