@@ -10,7 +10,9 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from synthehr.errors import InputError
-from synthehr.io.frames import from_arrow, from_frame
+from synthehr.io.delimited import CsvOptions, read_csv
+from synthehr.io.formats import format_of
+from synthehr.io.frames import Loaded, from_arrow, from_frame
 from synthehr.io.parquet import read_arrow, read_parquet
 from synthehr.io.tidy import tidy
 
@@ -42,6 +44,8 @@ def read(
     encoding: str | None = None,
     delimiter: str | None = None,
     nulls: Sequence[str] = ("",),
+    decimal: Literal[".", ","] | None = None,
+    dayfirst: bool | None = None,
     infinity: Literal["refuse", "null"] = "refuse",
     max_bytes: int = MAX_BYTES,
 ) -> Source:
@@ -59,6 +63,10 @@ def read(
         Delimiter of a CSV file; None finds it.
     nulls : sequence of str
         Texts that mean null in a CSV file; by default only the empty cell.
+    decimal : {".", ","} or None
+        Decimal mark of a CSV file; None finds it.
+    dayfirst : bool or None
+        Whether 01/02/2020 is in February in a CSV file; None finds it, or refuses.
     infinity : {"refuse", "null"}
         What to do with infinite cells.
     max_bytes : int
@@ -75,10 +83,32 @@ def read(
         If the source cannot be read safely or has no usable rows.
     """
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        table = read_parquet(path, columns, max_bytes)
-        loaded = from_arrow(table)
+        options = CsvOptions(encoding, delimiter, tuple(nulls), decimal, dayfirst)
+        loaded = _from_file(Path(source), columns, options, max_bytes)
     else:
         loaded = from_frame(source)
+        if columns is not None:
+            wanted = [name for name in loaded.table.column_names if name in set(columns)]
+            loaded = loaded._replace(table=loaded.table.select(wanted))
     table, warnings = tidy(loaded.table, infinity=infinity)
     return Source(table, loaded.pandas_types, (*loaded.warnings, *warnings))
+
+
+def _from_file(
+    path: Path, columns: Sequence[str] | None, options: CsvOptions, max_bytes: int
+) -> Loaded:
+    found, warning = format_of(path)
+    warnings = [warning] if warning else []
+    before = path.stat()
+    if found == "csv":
+        table, notes = read_csv(path, columns, options, max_bytes)
+        loaded = Loaded(table, None, notes)
+    else:
+        door = read_parquet if found == "parquet" else read_arrow
+        loaded = from_arrow(door(path, columns, max_bytes))
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise InputError(
+            f"{path.name} changed while it was read", hint="Wait until it is written, and read it."
+        )
+    return loaded._replace(warnings=[*warnings, *loaded.warnings])

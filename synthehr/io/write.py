@@ -27,8 +27,6 @@ _ROW_GROUP = 131_072
 _FORMULA = r"^([=@\t\r\x00]|[+\-].)"
 
 
-
-
 def write_table(
     batches: Iterable[pa.Table],
     path: str | PathLike[str],

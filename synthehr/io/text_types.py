@@ -1,0 +1,234 @@
+"""Finding what the text cells of a CSV file are: numbers, dates, times, or text."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synthehr.column import shown
+from synthehr.errors import InputError
+
+_INTEGER = r"^[+-]?\d+$"
+_LEADING_ZERO = r"^[+-]?0\d"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_DECIMAL_COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?$"
+_THOUSANDS_COMMA = r"^[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?$"
+_THOUSANDS_DOT = r"^[+-]?\d{1,3}(\.\d{3})+$"
+_ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
+_ISO_TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
+_ZONE = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+_CLOCK = r"^\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$"
+_LOCAL_DATE = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})( \d{2}:\d{2}(:\d{2})?)?$"
+_MOSTLY = 0.8
+_PEEK = 1000
+
+Decimal = Literal[".", ","] | None
+
+
+class Typed(NamedTuple):
+    """A column with its type, and what is worth telling about it."""
+
+    cells: pa.ChunkedArray
+    note: str | None = None
+    comma: bool = False
+
+
+def typed(table: pa.Table, decimal: Decimal, dayfirst: bool | None) -> tuple[pa.Table, list[str]]:
+    """Give each text column the type that all of its cells fit.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Text columns.
+    decimal : {".", ","} or None
+        Decimal mark; None finds it in each column.
+    dayfirst : bool or None
+        Whether 01/02/2020 is in February; None finds it in each column.
+
+    Raises
+    ------
+    InputError
+        If the numbers or the dates of a column can be read in two ways.
+    """
+    columns: list[pa.ChunkedArray] = []
+    notes: list[str] = []
+    with_comma = False
+    for i, name in enumerate(table.column_names):
+        found = _typed(table.column(i), name, decimal, dayfirst)
+        with_comma |= found.comma
+        columns.append(found.cells)
+        if found.note:
+            notes.append(f"column {shown(name)}: {found.note}.")
+    if with_comma and decimal is None:
+        _refuse_thousands(table, columns)
+    return pa.Table.from_arrays(columns, names=table.column_names), notes
+
+
+def _typed(cells: pa.ChunkedArray, name: str, decimal: Decimal, dayfirst: bool | None) -> Typed:
+    if cells.null_count == len(cells):
+        return Typed(pa.chunked_array([pa.nulls(len(cells))]))
+    trimmed = pc.utf8_trim_whitespace(cells)
+    found = (
+        _number(trimmed, cells, decimal)
+        or _marked_number(trimmed, name, decimal)
+        or _truth(trimmed)
+        or _time(trimmed, cells)
+        or _local_date(trimmed, cells, name, dayfirst)
+    )
+    return found or Typed(cells, _nearly_number(trimmed))
+
+
+def _number(trimmed: pa.ChunkedArray, cells: pa.ChunkedArray, decimal: Decimal) -> Typed | None:
+    if not _all(trimmed, _NUMBER):
+        return None
+    whole = _all(trimmed, _INTEGER)
+    if _any(trimmed, _LEADING_ZERO):
+        told = "kept as text, since numbers would lose their leading zeros"
+        return Typed(cells, told)
+    unsigned = pc.utf8_ltrim(trimmed, "+")
+    if whole:
+        for data_type in (pa.int64(), pa.uint64()):
+            try:
+                return Typed(unsigned.cast(data_type))
+            except pa.ArrowInvalid:
+                continue
+        return Typed(cells, "kept as text, since the numbers have more than 64 bits")
+    if decimal == "," and _any(trimmed, r"\."):
+        return None
+    return Typed(unsigned.cast(pa.float64()))
+
+
+def _marked_number(trimmed: pa.ChunkedArray, name: str, decimal: Decimal) -> Typed | None:
+    """Read numbers with a decimal comma, or with marks between thousands."""
+    comma = decimal != "." and _all(trimmed, _DECIMAL_COMMA)
+    thousands = decimal != "," and _all(trimmed, _THOUSANDS_COMMA)
+    if comma and thousands:
+        raise InputError(
+            f"column {shown(name)} has commas that may mark decimals or thousands",
+            hint="Say which with --decimal , or --decimal .",
+        )
+    if not comma and not thousands:
+        return None
+    plain = pc.utf8_ltrim(trimmed, "+")
+    if comma:
+        plain = pc.replace_substring(pc.replace_substring(plain, ".", ""), ",", ".")
+        if _any(plain, _LEADING_ZERO):
+            return None
+        return Typed(plain.cast(pa.float64()), "the comma was read as decimal mark", comma=True)
+    plain = pc.replace_substring(plain, ",", "")
+    data_type = pa.int64() if _all(plain, _INTEGER) else pa.float64()
+    return Typed(plain.cast(data_type), "the comma was read as mark of thousands")
+
+
+def _refuse_thousands(table: pa.Table, columns: list[pa.ChunkedArray]) -> None:
+    for i, name in enumerate(table.column_names):
+        if not pa.types.is_floating(columns[i].type):
+            continue
+        if _all(pc.utf8_trim_whitespace(table.column(i)), _THOUSANDS_DOT):
+            raise InputError(
+                f"column {shown(name)} has dots that may mark decimals or thousands, "
+                "and other columns have decimal commas",
+                hint="Say which with --decimal , or --decimal .",
+            )
+
+
+def _truth(trimmed: pa.ChunkedArray) -> Typed | None:
+    if not _all(trimmed, "^(?i:true|false)$"):
+        return None
+    return Typed(pc.equal(pc.utf8_lower(trimmed), "true"))
+
+
+def _time(trimmed: pa.ChunkedArray, cells: pa.ChunkedArray) -> Typed | None:
+    """Read ISO dates, points in time, and times of day."""
+    try:
+        if _all(trimmed, _ISO_DATE):
+            return Typed(trimmed.cast(pa.date32()))
+        if _all(trimmed, _CLOCK):
+            day = pc.binary_join_element_wise("1970-01-01", trimmed, " ")
+            fine = _any(trimmed, r"\.")
+            moments = day.cast(pa.timestamp("us" if fine else "s"))
+            return Typed(moments.cast(pa.time64("us") if fine else pa.time32("s")))
+        if _all(trimmed, _ISO_TIME):
+            return _moments(trimmed)
+    except pa.ArrowInvalid:
+        return Typed(cells, "kept as text, since some of its dates or times do not exist")
+    return None
+
+
+def _moments(trimmed: pa.ChunkedArray) -> Typed:
+    digits = pc.max(pc.utf8_length(_part(trimmed, r"\.(?P<x>\d+)"))).as_py() or 0
+    unit = "s" if digits == 0 else "ms" if digits <= 3 else "us" if digits <= 6 else "ns"
+    zoned = pc.match_substring_regex(trimmed, f"[T ].*{_ZONE}")
+    if not pc.any(zoned).as_py():
+        return Typed(trimmed.cast(pa.timestamp(unit)))
+    naive = pc.sum(pc.invert(zoned)).as_py()
+    zones = pc.unique(_part(trimmed, f"[T ].*?(?P<x>{_ZONE})")).drop_null().to_pylist()
+    zones = [zone for zone in zones if zone]
+    whole = pc.if_else(zoned, trimmed, pc.binary_join_element_wise(trimmed, "Z", ""))
+    moments = whole.cast(pa.timestamp(unit, "UTC"))
+    if naive:
+        return Typed(moments, f"{naive} times without a zone were taken as UTC, like the rest")
+    if len(zones) > 1:
+        return Typed(moments, "times of several zones were turned into UTC")
+    zone = zones[0]
+    if zone.strip("+-0:Z") == "":
+        return Typed(moments)
+    digits_only = zone[1:].replace(":", "").ljust(4, "0")
+    offset = f"{zone[0]}{digits_only[:2]}:{digits_only[2:]}"
+    return Typed(moments.cast(pa.timestamp(unit, offset)))
+
+
+def _local_date(
+    trimmed: pa.ChunkedArray, cells: pa.ChunkedArray, name: str, dayfirst: bool | None
+) -> Typed | None:
+    """Read dates such as 31/12/2020 or 12/31/2020, if it is clear which comes first."""
+    if not _all(trimmed, _LOCAL_DATE):
+        return None
+    first = pc.max(_part(trimmed, r"^(?P<x>\d{1,2})").cast(pa.int8())).as_py()
+    second = pc.max(_part(trimmed, r"^\d+[/.-](?P<x>\d{1,2})").cast(pa.int8())).as_py()
+    if dayfirst is None and first <= 12 and second <= 12:
+        raise InputError(
+            f"column {shown(name)} has dates in which day and month cannot be told apart",
+            hint="Say --dayfirst or --monthfirst, or write dates as YYYY-MM-DD.",
+        )
+    day_leads = first > 12 if dayfirst is None else dayfirst
+    order = r"\3-\2-\1\4" if day_leads else r"\3-\1-\2\4"
+    iso = pc.replace_substring_regex(trimmed, _LOCAL_DATE, order)
+    iso = pc.replace_substring_regex(iso, r"-(\d)\b", r"-0\1")
+    with_time = _any(trimmed, ":")
+    try:
+        moments = iso.cast(pa.timestamp("s") if with_time else pa.date32())
+    except pa.ArrowInvalid:
+        return Typed(cells, "kept as text, since some of its dates do not exist")
+    told = "day before month" if day_leads else "month before day"
+    return Typed(moments, f"dates were read with the {told}")
+
+
+def _nearly_number(trimmed: pa.ChunkedArray) -> str | None:
+    filled = len(trimmed) - trimmed.null_count
+    numbers = pc.sum(pc.match_substring_regex(trimmed, _NUMBER)).as_py() or 0
+    others = filled - numbers
+    if others == 0 or numbers < _MOSTLY * filled or pc.count_distinct(trimmed).as_py() < 10:
+        return None
+    return (
+        f"kept as text, since {others} of {filled} cells are not numbers; "
+        "if they mean missing, name their text with --null"
+    )
+
+
+def _part(cells: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
+    return pc.struct_field(pc.extract_regex(cells, pattern), "x")
+
+
+def _all(cells: pa.ChunkedArray, pattern: str) -> bool:
+    # Most columns fail within the first cells.
+    for part in (cells.slice(0, _PEEK), cells):
+        if pc.all(pc.match_substring_regex(part, pattern)).as_py() is False:
+            return False
+    return True
+
+
+def _any(cells: pa.ChunkedArray, pattern: str) -> bool:
+    return pc.any(pc.match_substring_regex(cells, pattern)).as_py() is True
