@@ -13,8 +13,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-
 from report_results import METRICS, results
+
 from synthehr.errors import ConfigError, SynthehrError
 from synthehr.evaluate.report import Report
 

@@ -27,6 +27,7 @@ _MOST_LEVELS = 7
 _WIDE, _HIGH = 236, 142
 _ROWS_WIDE = 520
 _DASHED = (0, (2.4, 1.6))
+_CELL = 0.47 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
 
 
 class Bar(NamedTuple):
@@ -56,9 +57,7 @@ def _bins(axes: Axes, histogram: Histogram) -> None:
     densities = np.nan_to_num(np.asarray(rows, dtype=np.float64)) * widths.mean() / widths
     axes.stairs(densities[0], edges, fill=True, color=COLOURS["real"], linewidth=0)
     if len(rows) > 2:
-        axes.stairs(
-            densities[2], edges, color=COLOURS["holdout"], linewidth=1.2, linestyle=_DASHED
-        )
+        axes.stairs(densities[2], edges, color=COLOURS["holdout"], linewidth=1.2, linestyle=_DASHED)
     axes.stairs(densities[1], edges, color=COLOURS["synthetic"], linewidth=1.8)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 1.05 * densities.max(initial=0) or 1)
@@ -138,11 +137,8 @@ def dependence(pairs: Pairs, most: int) -> Markup:
     cell = float(np.clip(540 / n, 11, 30))
     drawing, axes = figure((n - 1) * cell + 150, (n - 1) * cell + 136, (142, 130, 8, 6))
     for shade in range(-SHADES, SHADES + 1):
-        squares = [
-            Path([(c - 0.47, r - 0.47), (c + 0.47, r - 0.47), (c + 0.47, r + 0.47),
-                  (c - 0.47, r + 0.47), (c - 0.47, r - 0.47)], closed=True)  # fmt: skip
-            for r, c in np.argwhere(np.tril(steps == shade, -1)).tolist()
-        ]
+        places = np.argwhere(np.tril(steps == shade, -1))[:, ::-1]
+        squares = [Path(corners, closed=True) for corners in _CELL + places[:, None, :]]
         if squares:
             path = Path.make_compound_path(*squares)
             axes.add_patch(PathPatch(path, facecolor=COLOURS[f"d{shade + SHADES}"], linewidth=0))
@@ -154,9 +150,7 @@ def dependence(pairs: Pairs, most: int) -> Markup:
     size = min(10.5, 0.85 * cell)
     axes.tick_params(length=0, labelcolor=COLOURS["ink"], labelsize=size)
     axes.spines["bottom"].set_visible(False)
-    return publish(
-        drawing, f"Dependence between every two of {n} columns, synthetic minus real."
-    )
+    return publish(drawing, f"Dependence between every two of {n} columns, synthetic minus real.")
 
 
 def _steps(pairs: Pairs) -> NDArray[np.float64]:
@@ -176,9 +170,7 @@ def importances(rows: Sequence[Bar]) -> Markup:
     """Draw how much each column helps to tell synthetic from real records."""
     drawing, axes = figure(_ROWS_WIDE, 30 + 22 * len(rows), (150, 24, 52, 2))
     values = np.asarray([row.value for row in rows])
-    axes.barh(
-        np.arange(len(rows)), values, height=0.58, color=COLOURS["synthetic"], linewidth=0
-    )
+    axes.barh(np.arange(len(rows)), values, height=0.58, color=COLOURS["synthetic"], linewidth=0)
     _frame_rows(axes, rows, 0.0, float(values.max()))
     axes.set_xlim(0)
     for place, value in enumerate(values.tolist()):

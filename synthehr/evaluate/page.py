@@ -58,25 +58,29 @@ def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -
     }
     absent = {"pairs"} if results.pairs is None else set()
     absent |= set() if by_section["diagnostic"] else {"diagnostic"}
-    return _environment().get_template("report.html.j2").render(
-        **_drawings(results),
-        by_section=by_section,
-        column_count=len((schema or results).columns),
-        contents=[section for section in _SECTIONS if section[0] not in absent],
-        css=Markup(css),
-        facts=_facts(results),
-        no_verdict=words.NO_VERDICT,
-        policy=_policy(css),
-        record=_record(results, record),
-        results=results,
-        schema=_schema_rows(results, schema),
-        shade=charts.SHADE,
-        shades=range(2 * SHADES + 1),
-        smallest=SMALLEST,
-        summary=summary.summarise(results),
-        thresholds=_thresholds(),
-        watermark=words.WATERMARK,
-        with_roles=schema is not None,
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            **_drawings(results),
+            by_section=by_section,
+            column_count=len((schema or results).columns),
+            contents=[section for section in _SECTIONS if section[0] not in absent],
+            css=Markup(css),
+            facts=_facts(results),
+            no_verdict=words.NO_VERDICT,
+            policy=_policy(css),
+            record=_record(results, record),
+            results=results,
+            schema=_schema_rows(results, schema),
+            shade=charts.SHADE,
+            shades=range(2 * SHADES + 1),
+            smallest=SMALLEST,
+            summary=summary.summarise(results),
+            thresholds=_thresholds(),
+            watermark=words.WATERMARK,
+            with_roles=schema is not None,
+        )
     )
 
 
@@ -183,7 +187,9 @@ def _measures(taught: Sequence[ColumnResult]) -> list[str]:
 
 def _taught(taught: Sequence[ColumnResult], measure: str) -> dict[str, Any]:
     group = [c for c in taught if (c.utility_measure or "score") == measure]
-    group = [c for c in group if math.isfinite(_known(c.utility_real) + _known(c.utility_synthetic))]
+    group = [
+        c for c in group if math.isfinite(_known(c.utility_real) + _known(c.utility_synthetic))
+    ]
     shown = sorted(group, key=_loss)[:_MOST_BARS]
     name = _MEASURES.get(measure, measure)
     rows = [charts.Bar(c.name, _known(c.utility_synthetic), c.utility_real) for c in shown]

@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class Report:
     ----------
     results : Results
         All figures.
-    record : mapping
+    record : mapping or None
         How the synthetic table came about: versions, seeds, settings; any nesting of
         mappings, lists, numbers and text. It must not hold cell values.
     schema : Schema or None
@@ -43,7 +43,7 @@ class Report:
     """
 
     results: Results
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] | None = None
     schema: Schema | None = None
 
     @property
@@ -69,10 +69,8 @@ class Report:
                 return metric
         names = [metric.name for metric in self.metrics]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        if near:
-            hint = f"did you mean {near[0]}?"
-        else:
-            hint = f"figures of this report: {', '.join(names)}"
+        hint = f"figures of this report: {', '.join(names)}"
+        hint = f"did you mean {near[0]}?" if near else hint
         raise ConfigError(f"this report has no figure named {name!r}", hint=hint)
 
     def summary(self) -> tuple[str, ...]:
@@ -135,7 +133,7 @@ class Report:
         """
         from synthehr.evaluate.page import render
 
-        text = render(self.results, self.record, self.schema)
+        text = render(self.results, self.record or {}, self.schema)
         if path is not None:
             _write(path, text, force)
         return text
@@ -162,7 +160,7 @@ class Report:
             "caps": [cap._asdict() for cap in results.caps],
             "not_measurable": [part._asdict() for part in results.not_measurable],
             "schema": _schema(self.schema),
-            "record": _plain(self.record, _significant),
+            "record": _plain(self.record or {}, _significant),
             "seed": results.seed,
             "seconds": rounded(results.seconds),
         }

@@ -66,7 +66,9 @@ def visible(text: str, longest: int | None = None) -> str:
     return shown
 
 
-def figure(wide: float, high: float, frame: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
+def figure(
+    wide: float, high: float, frame: tuple[float, float, float, float]
+) -> tuple[Figure, Axes]:
     """Make a bare figure of so many CSS pixels; `frame` is left, bottom, right, top."""
     from matplotlib.figure import Figure
 
@@ -89,7 +91,7 @@ def figure(wide: float, high: float, frame: tuple[float, float, float, float]) -
         width=0.8,
     )
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_size(_FONT_SIZE)
+        label.set_fontsize(_FONT_SIZE)
         label.set_color(COLOURS["muted"])
     axes.set_axisbelow(True)
     return drawing, axes
@@ -100,14 +102,18 @@ def publish(drawing: Figure, description: str) -> Markup:
     import matplotlib
 
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "synthehr", "svg.fonttype": "none"}):
-        with warnings.catch_warnings():
-            # Glyphs that Matplotlib's font lacks are drawn by the browser's fonts.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            drawing.savefig(buffer, format="svg", metadata={"Date": None})
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "synthehr", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
+        # Glyphs that Matplotlib's font lacks are drawn by the browser's fonts.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        drawing.savefig(buffer, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
     markers = {
-        f"#{path.get('id')}": path for path in root.iter() if _tag(path) == "path" and path.get("id")
+        f"#{path.get('id')}": path
+        for path in root.iter()
+        if _tag(path) == "path" and path.get("id")
     }
     body = "".join(_written(child, markers) for child in root)
     sides = [_rounded(str(side * _PIXELS)) for side in drawing.get_size_inches()]

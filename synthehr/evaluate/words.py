@@ -22,7 +22,10 @@ READINGS: dict[Reading, str] = {
 }
 
 
-class Scale(NamedTuple):
+_LONGEST_LIST = 12
+
+
+class ReadingScale(NamedTuple):
     """How a section's figures are read.
 
     Attributes
@@ -41,13 +44,13 @@ class Scale(NamedTuple):
 
 
 SCALES = {
-    "fidelity": Scale(0.5, 1.0, 0.01, 0.05),
-    "detection": Scale(1.0, 0.5, 0.05, 0.20),
-    "utility": Scale(0.5, 1.0, 0.02, 0.10),
-    "missingness": Scale(0.25, 0.0, 0.01, 0.05),
-    "coverage": Scale(0.0, 1.0, 0.05, 0.20),
-    "diagnostic": Scale(0.5, 1.0, 0.001, 0.05),
-    "similarity": Scale(0.0, 1.0, math.nan, math.nan),
+    "fidelity": ReadingScale(0.5, 1.0, 0.01, 0.05),
+    "detection": ReadingScale(1.0, 0.5, 0.05, 0.20),
+    "utility": ReadingScale(0.5, 1.0, 0.02, 0.10),
+    "missingness": ReadingScale(0.25, 0.0, 0.01, 0.05),
+    "coverage": ReadingScale(0.0, 1.0, 0.05, 0.20),
+    "diagnostic": ReadingScale(0.5, 1.0, 0.001, 0.05),
+    "similarity": ReadingScale(0.0, 1.0, math.nan, math.nan),
 }
 
 
@@ -147,7 +150,8 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         elif isinstance(value, float):
             rows.append((label, f"{value:.6g}"))
         elif isinstance(value, (list, tuple)):
-            rows.append((label, ", ".join(str(item) for item in value)))
+            told = ", ".join(str(item) for item in value)
+            rows.append((label, told if len(value) <= _LONGEST_LIST else f"{len(value)} values"))
         else:
             rows.append((label, "–" if value is None else str(value)))
     return rows
