@@ -36,15 +36,15 @@ def progress(stream: TextIO | None = None) -> Iterator[Callback]:
     stream : text stream, optional
         Where to draw; standard error by default.
     """
-    stream = sys.stderr if stream is None else stream
-    if not stream.isatty():
+    target: TextIO = sys.stderr if stream is None else stream
+    if not target.isatty():
         yield lambda state: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (TextColumn("training"), BarColumn(bar_width=20), TextColumn("{task.description}"))
-    console = Console(file=stream)
+    console = Console(file=target)
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
         task = bar.add_task("", total=1.0)
 

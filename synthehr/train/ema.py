@@ -44,7 +44,7 @@ class Average:
         if self.values is self.weights or gap == 0 or (gap < EVERY and not force):
             return
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.values, self.weights, 1.0 - decay**gap)
+        torch.ops.aten._foreach_lerp_.Scalar(self.values, self.weights, 1.0 - decay**gap)
         self.step = step
 
     @contextmanager
@@ -54,8 +54,8 @@ class Average:
             yield
             return
         held: list[Tensor] = [w.clone() for w in self.weights]
-        torch._foreach_copy_(self.weights, self.values)
+        torch.ops.aten._foreach_copy_.default(self.weights, self.values)
         try:
             yield
         finally:
-            torch._foreach_copy_(self.weights, held)
+            torch.ops.aten._foreach_copy_.default(self.weights, held)

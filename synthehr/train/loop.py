@@ -144,7 +144,7 @@ def train(
             asked = any([callback(state) for callback in callbacks])
             stopped_by = ending(state) or ("callback" if asked else None)
     if state.best is not None:
-        torch._foreach_copy_(tensors(model), state.best)
+        torch.ops.aten._foreach_copy_.default(tensors(model), state.best)
     model.eval()
     return History(
         steps=state.step,
@@ -205,8 +205,8 @@ def clip_gradients(weights: list[Tensor], largest: float) -> None:
     `torch.nn.utils.clip_grad_norm_` in four calls: a third of its time on small models.
     """
     gradients = [weight.grad for weight in weights if weight.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (largest / (norm + 1e-6)).clamp_(max=1.0))
+    norm = torch.linalg.vector_norm(torch.stack(torch.ops.aten._foreach_norm.Scalar(gradients, 2)))
+    torch.ops.aten._foreach_mul_.Tensor(gradients, (largest / (norm + 1e-6)).clamp_(max=1.0))
 
 
 def is_due(before: float, after: float, evaluations: int) -> bool:

@@ -72,7 +72,7 @@ class State:
         if self.best is None:
             self.best = [tensor.clone() for tensor in tensors(self.model)]
         else:
-            torch._foreach_copy_(self.best, tensors(self.model))
+            torch.ops.aten._foreach_copy_.default(self.best, tensors(self.model))
         self.best_step = self.step
 
 
