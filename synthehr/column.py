@@ -84,7 +84,7 @@ class Column:
 
 
 def shown(name: str) -> str:
-    """Print a column's name on one line: quoted where it must be, escaped, at most 60 characters."""
+    """Print a column's name on one line: quoted where it must be, and at most 60 characters."""
     plain = name.isprintable() and name == name.strip() and name != ""
     text = name if plain and " " not in name else ascii(name)
     return text if len(text) <= 60 else f"{text[:57]}..."

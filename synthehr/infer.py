@@ -9,14 +9,15 @@ from typing import Literal
 import pyarrow as pa
 
 from synthehr.arrow_types import arrow_type, is_supported
+from synthehr.checks import check, complete
 from synthehr.column import Answer, Column, nearest, shown
 from synthehr.errors import SchemaError
 from synthehr.identifiers import suspicion
-from synthehr.kinds import guess
+from synthehr.kinds import count_distinct, guess
 from synthehr.schema import Schema
 from synthehr.words import words_of
 
-__all__ = ["arrow_type", "infer", "refuse_open", "resolve"]
+__all__ = ["arrow_type", "check", "complete", "infer", "refuse_open", "resolve"]
 
 _PATIENT_WORDS = {"patient", "subject", "person", "participant", "randid", "pat"}
 _PATIENT_TAILS = {
@@ -147,13 +148,11 @@ def _column(name: str, cells: pa.ChunkedArray, pandas_type: str | None) -> Colum
     identifier = suspicion(name, cells, found)
     if identifier is None:
         return column
-    return replace(
-        column,
-        identifier=identifier.what,
-        reason=f"{column.reason}; {identifier.reason}",
-        # Random keys say nothing of a person, and ids are always made up anew.
-        pii="surrogate" if identifier.what == "uuid" and column.kind == "id" else None,
+    column = replace(
+        column, identifier=identifier.what, reason=f"{column.reason}; {identifier.reason}"
     )
+    # A random key says nothing of a person, and ids are always made up anew.
+    return column.answered("surrogate") if identifier.what == "uuid" else column
 
 
 def _with_roles(
@@ -191,8 +190,6 @@ def _find_patient(columns: list[Column], table: pa.Table) -> str | None:
         )
         if not alike or not whole or column.nullable or column.role == "drop":
             continue
-        from synthehr.kinds import count_distinct
-
         if count_distinct(table.column(column.name)) >= 20:
             found.append(column.name)
     return found[0] if len(found) == 1 else None

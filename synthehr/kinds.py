@@ -18,7 +18,7 @@ _MANY_LEVELS = 1000
 _ID_WORDS = {"id", "ids", "identifier", "uuid", "guid", "pid", "rowid", "recordid", "randid"}
 _WEAK_ID_WORDS = {"no", "nr", "nbr", "num", "number", "key", "pk", "index", "row", "idx", "code"}
 _NUMBER = r"^\s*[+-]?(\d+[.,]\d*|[.,]\d+|[1-9]\d{0,3}|0)([eE][+-]?\d+)?\s*$"
-_DATE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?$"
+_DATE = r"^\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([T ].*)?$"
 
 
 class Guess(NamedTuple):
@@ -61,12 +61,8 @@ def guess(name: str, cells: pa.ChunkedArray) -> Guess:
 def count_distinct(cells: pa.ChunkedArray) -> int:
     """Count the distinct cells that are not null."""
     if pa.types.is_dictionary(cells.type):
-        return sum(
-            1
-            for _ in set().union(
-                *(pc.unique(x.indices.drop_null()).to_pylist() for x in cells.chunks)
-            )
-        )
+        chunks = cells.unify_dictionaries().chunks
+        cells = pa.chunked_array([chunk.indices for chunk in chunks], cells.type.index_type)
     if pa.types.is_null(cells.type):
         return 0
     if pa.types.is_float16(cells.type):
@@ -121,7 +117,7 @@ def _guess_text(name: str, cells: pa.ChunkedArray, filled: int, distinct: int) -
     told = f"{distinct} distinct texts in {filled} cells"
     if is_named_like_id(name) and distinct >= 20 and share >= 0.1:
         return "id", f"named like an id, {told}"
-    levels = _sample(cells)
+    levels = sample(cells)
     length = pc.mean(pc.utf8_length(levels)).as_py() or 0.0
     if length > 50 and share > 0.2 and filled >= _FEW:
         return "text", f"{told}, {length:.0f} characters on average"
@@ -137,11 +133,11 @@ def _guess_text(name: str, cells: pa.ChunkedArray, filled: int, distinct: int) -
     return "text", told
 
 
-def _sample(cells: pa.ChunkedArray) -> pa.Array:
+def sample(cells: pa.ChunkedArray) -> pa.Array:
     """Take up to 10 000 cells that are not null, spread over the column."""
     flat = cells.drop_null()
     step = max(len(flat) // 10_000, 1)
-    taken = flat.take(_stride(len(flat), step))
+    taken = flat.take(pa.array(np.arange(0, len(flat), step)))
     if pa.types.is_dictionary(taken.type):
         taken = taken.cast(taken.type.value_type)
     return taken.combine_chunks()
@@ -167,9 +163,3 @@ def _counts_up(cells: pa.ChunkedArray) -> bool:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-def _stride(length: int, step: int) -> pa.Array:
-    # `pa.array` of a numpy array imports pandas.
-    places = np.arange(0, length, step, dtype=np.int64)
-    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])

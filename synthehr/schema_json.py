@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-from synthehr.errors import SchemaError
 from synthehr.column import ANSWERS, KINDS, ROLES, Answer, Column, Kind, Level, nearest, shown
+from synthehr.errors import SchemaError
 
 VERSION = 1
 _KEYS = tuple(field.name for field in fields(Column))

@@ -6,6 +6,7 @@ import codecs
 import csv as python_csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -222,10 +223,8 @@ def _read_text(
     if "UTF8" in text or "codec" in text:
         column = re.search(r"column #(\d+)", text)
         raise _badly_encoded(path, encoding, names[int(column[1])] if column else None)
-    try:
+    with suppress(pa.ArrowException, UnicodeError):
         load(threads=False)
-    except (pa.ArrowException, UnicodeError):
-        pass
     if ragged:
         number, width = ragged[0]
         raise InputError(

@@ -123,7 +123,7 @@ def _array(series: pd.Series, name: str, warnings: list[str]) -> pa.Array | pa.C
             f"column {shown(name)} has the dtype {type(inner).__name__ or inner}",
             hint="Convert it before, to text, numbers or dates.",
         )
-    if dtype == object:
+    if pd.api.types.is_object_dtype(dtype):
         series = _one_type(series, name, warnings)
     try:
         return pa.array(series, from_pandas=True)

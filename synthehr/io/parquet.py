@@ -42,12 +42,16 @@ def read_parquet(path: Path, columns: Sequence[str] | None, max_bytes: int) -> p
 
     def read() -> pa.Table:
         with pq.ParquetFile(path, page_checksum_verification=True) as source:
-            names = source.schema_arrow.names
-            check_names(names)
-            wanted = names if columns is None else [x for x in names if x in set(columns)]
-            _check_size(path, source, wanted, max_bytes)
+            schema = source.schema_arrow
+            check_names(schema.names)
+            wanted = [x for x in schema.names if columns is None or x in set(columns)]
+            repeated, room = _check_footer(path, source, wanted, max_bytes)
+        with pq.ParquetFile(
+            path, page_checksum_verification=True, read_dictionary=repeated
+        ) as source:
             # A name that holds a dot can select its neighbours too.
             table = source.read(columns=wanted).select(wanted)
+        table = _spelled_out(path, table, repeated, schema, room, max_bytes)
         table.validate(full=True)
         return table
 
@@ -112,11 +116,21 @@ def _guarded(path: Path, read: Callable[[], pa.Table]) -> pa.Table:
         raise InputError(f"{path.name} cannot be read: {why}", hint=_DAMAGED) from None
 
 
-def _check_size(path: Path, source: pq.ParquetFile, wanted: list[str], max_bytes: int) -> None:
-    """Refuse a file that decodes to more than it should, before it is decoded."""
+def _check_footer(
+    path: Path, source: pq.ParquetFile, wanted: list[str], max_bytes: int
+) -> tuple[list[str], int]:
+    """Refuse a file that decodes to more than it should, before it is decoded.
+
+    Returns
+    -------
+    repeated : list of str
+        Text columns that name each distinct cell once, so that their decoded size is not known.
+    room : int
+        Bytes that are left for them.
+    """
     footer = source.metadata
-    total = 0
-    kept = set(wanted)
+    kept, repeated = set(wanted), set()
+    room = max_bytes
     for group in range(footer.num_row_groups):
         rows = footer.row_group(group)
         for i in range(rows.num_columns):
@@ -124,33 +138,34 @@ def _check_size(path: Path, source: pq.ParquetFile, wanted: list[str], max_bytes
             name = chunk.path_in_schema
             if name not in kept and name.split(".", 1)[0] not in kept:
                 continue
-            stored = max(chunk.total_uncompressed_size, 0)
             if chunk.physical_type in _WIDTHS:
-                total += int(_WIDTHS[chunk.physical_type] * chunk.num_values)
-            elif set(chunk.encodings) <= _LINEAR:
-                total += stored
-            elif stored * max(chunk.num_values, 1) <= max_bytes // 1024:
-                total += stored * chunk.num_values
+                room -= int(_WIDTHS[chunk.physical_type] * chunk.num_values)
             else:
-                total += _decoded_text(path, group, name, stored)
-            if total > max_bytes:
-                raise _too_large(path, max_bytes)
+                room -= max(chunk.total_uncompressed_size, 0)
+                if name in kept and not set(chunk.encodings) <= _LINEAR:
+                    repeated.add(name)
+    if room < 0:
+        raise _too_large(path, max_bytes)
+    return sorted(repeated), room
 
 
-def _decoded_text(path: Path, group: int, name: str, stored: int) -> int:
-    """Count the bytes that a dictionary-encoded text column takes once it is spelled out."""
-    with pq.ParquetFile(path, read_dictionary=[name], page_checksum_verification=True) as source:
-        if name not in source.schema_arrow.names:
-            return stored
-        cells = source.read_row_group(group, columns=[name]).column(name)
-    total = 0
-    for chunk in cells.chunks:
-        if isinstance(chunk, pa.DictionaryArray):
+def _spelled_out(
+    path: Path, table: pa.Table, repeated: list[str], schema: pa.Schema, room: int, max_bytes: int
+) -> pa.Table:
+    """Give text columns read as dictionaries their own type, if there is room for it."""
+    for name in repeated:
+        cells = table.column(name)
+        wanted = schema.field(name).type
+        if cells.type == wanted or not pa.types.is_dictionary(cells.type):
+            continue
+        for chunk in cells.chunks:
             lengths = pc.binary_length(chunk.dictionary)
-            total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
-        else:
-            total += chunk.nbytes
-    return total
+            room -= pc.sum(lengths.take(chunk.indices)).as_py() or 0
+        if room < 0:
+            raise _too_large(path, max_bytes)
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, schema.field(name), cells.cast(wanted))
+    return table
 
 
 def _too_large(path: Path, max_bytes: int) -> InputError:

@@ -164,20 +164,21 @@ def _moments(trimmed: pa.ChunkedArray) -> Typed:
     if not pc.any(zoned).as_py():
         return Typed(trimmed.cast(pa.timestamp(unit)))
     naive = pc.sum(pc.invert(zoned)).as_py()
-    zones = pc.unique(_part(trimmed, f"[T ].*?(?P<x>{_ZONE})")).drop_null().to_pylist()
-    zones = [zone for zone in zones if zone]
+    written = pc.unique(_part(trimmed, f"[T ].*?(?P<x>{_ZONE})")).drop_null().to_pylist()
+    zones = {_offset(zone) for zone in written}
     whole = pc.if_else(zoned, trimmed, pc.binary_join_element_wise(trimmed, "Z", ""))
     moments = whole.cast(pa.timestamp(unit, "UTC"))
     if naive:
         return Typed(moments, f"{naive} times without a zone were taken as UTC, like the rest")
     if len(zones) > 1:
         return Typed(moments, "times of several zones were turned into UTC")
-    zone = zones[0]
-    if zone.strip("+-0:Z") == "":
-        return Typed(moments)
-    digits_only = zone[1:].replace(":", "").ljust(4, "0")
-    offset = f"{zone[0]}{digits_only[:2]}:{digits_only[2:]}"
-    return Typed(moments.cast(pa.timestamp(unit, offset)))
+    (zone,) = zones
+    return Typed(moments if zone == "+00:00" else moments.cast(pa.timestamp(unit, zone)))
+
+
+def _offset(zone: str) -> str:
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    return f"{zone[0]}{digits[:2]}:{digits[2:]}" if digits.strip("0") else "+00:00"
 
 
 def _local_date(
