@@ -6,15 +6,18 @@ unit of their Arrow type (decimals: unscaled), floats on a float64 axis.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from synthehr.column import shown
 from synthehr.errors import SchemaError
+
+# NOTE: Arrow makes these functions at import, where type checkers do not see them.
+compute: Any = pyarrow.compute
 
 INT64 = np.iinfo(np.int64)
 DAY_MILLISECONDS = 86_400_000
@@ -23,7 +26,7 @@ DAY_MILLISECONDS = 86_400_000
 class Axis(NamedTuple):
     """Values of a column on its axis; nulls hold 0."""
 
-    values: NDArray[np.int64] | NDArray[np.float64]
+    values: NDArray[Any]
     valid: NDArray[np.bool_]
 
 
@@ -33,6 +36,11 @@ def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def value_type(data_type: pa.DataType) -> pa.DataType:
+    """Type of the values, be they dictionary-encoded or not."""
+    return data_type.value_type if pa.types.is_dictionary(data_type) else data_type
 
 
 def has_axis(data_type: pa.DataType) -> bool:
@@ -48,8 +56,7 @@ def has_axis(data_type: pa.DataType) -> bool:
 
 def float_type_of(data_type: pa.DataType) -> type[np.generic] | None:
     """NumPy type of a column on the float64 axis; None for the int64 axis."""
-    if pa.types.is_dictionary(data_type):
-        return float_type_of(data_type.value_type)
+    data_type = value_type(data_type)
     return data_type.to_pandas_dtype() if pa.types.is_floating(data_type) else None
 
 
@@ -78,14 +85,14 @@ def to_axis(array: pa.Array, column: str) -> Axis:
     storage = pa.int32() if data_type.bit_width == 32 else pa.int64()
     if not pa.types.is_integer(data_type):
         array = array.cast(storage)
-    filled = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
+    filled = compute.fill_null(array, 0).to_numpy(zero_copy_only=False)
     if filled.dtype == np.uint64:
         filled = np.minimum(filled, np.uint64(INT64.max))
     return Axis(filled.astype(np.int64), valid)
 
 
 def from_axis(
-    values: NDArray[np.int64] | NDArray[np.float64],
+    values: NDArray[Any],
     valid: NDArray[np.bool_],
     data_type: pa.DataType,
 ) -> pa.Array:
@@ -117,7 +124,7 @@ def _unscaled(array: pa.Array) -> NDArray[np.int64]:
     """Read the low words of decimals; values beyond int64 are clipped."""
     precision = max(array.type.precision, 38) if array.type.bit_width <= 128 else 76
     make = pa.decimal128 if precision == 38 else pa.decimal256
-    filled = pc.fill_null(array.cast(make(precision, array.type.scale)), 0)
+    filled = compute.fill_null(array.cast(make(precision, array.type.scale)), 0)
     words = precision // 19 if precision == 38 else 4
     raw = np.frombuffer(filled.buffers()[1], np.int64).reshape(-1, words)
     raw = raw[filled.offset : filled.offset + len(filled)]
@@ -136,5 +143,5 @@ def _scaled(
     buffer = pa.py_buffer(np.ascontiguousarray(words).tobytes())
     array = pa.Array.from_buffers(pa.decimal128(38, data_type.scale), len(values), [None, buffer])
     if mask is not None:
-        array = pc.if_else(pa.array(mask), pa.scalar(None, array.type), array)
+        array = compute.if_else(pa.array(mask), pa.scalar(None, array.type), array)
     return array.cast(data_type)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
 from synthehr.column import Level, shown
-from synthehr.encode.axis import from_axis, has_axis, to_axis
+from synthehr.encode.axis import from_axis, has_axis, to_axis, value_type
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Field
 from synthehr.encode.rare import holders
@@ -53,13 +53,15 @@ class CategoricalColumn:
     def _first(self) -> int:
         return 0 if self.field.null is None else 1
 
-    def encode(self, array: pa.Array) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    def encode(
+        self, cells: pa.Array | pa.ChunkedArray
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Turn values into tokens, shape (N,); the parts are all 0."""
-        indices, found, valid = level_indices(array, self.field.column)
+        indices, found, valid = level_indices(cells, self.field.column)
         likeliest = self._first + int(self.field.shares[self._first :].argmax())
         known = {level: token for token, level in enumerate(self.levels, self._first)}
         if self.is_ordinal:
-            order = sequence(self.order, array.type, [*found, *self.levels])
+            order = sequence(self.order, cells.type, [*found, *self.levels])
             known = {level: self._first + at for level, at in neighbours(order, self.levels)}
         other = self.field.size - 1 if self.rare else likeliest
         lookup = np.array([known.get(level, other) for level in found] or [0], dtype=np.int16)
@@ -106,6 +108,11 @@ class CategoricalColumn:
         pooled = float(self.field.shares[-1]) if self.rare else 0.0
         return {"levels": len(self.levels), "pooled_share": pooled}
 
+    def kept_values(self) -> pa.Array:
+        """Give the levels that are stored, with the type of the column's values."""
+        everything = np.arange(len(self.levels))
+        return from_levels(everything, everything >= 0, self.levels, value_type(self.data_type))
+
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give settings and arrays, without the field."""
         order = None if self.order is None else list(self.order)
@@ -128,7 +135,7 @@ class CategoricalColumn:
 
 def fit_categorical(
     column: str,
-    array: pa.Array,
+    cells: pa.Array | pa.ChunkedArray,
     patients: NDArray[np.int64] | None,
     config: EncodeConfig,
     *,
@@ -144,7 +151,7 @@ def fit_categorical(
     order : sequence of levels, or None
         For ordinals: all levels as declared, ascending.
     """
-    indices, found, valid = level_indices(array, column)
+    indices, found, valid = level_indices(cells, column)
     present = indices[valid]
     counts = np.bincount(present, minlength=len(found))
     held = holders(present, len(found), None if patients is None else patients[valid])
@@ -155,7 +162,7 @@ def fit_categorical(
         return None
     tallies = dict(zip(found, counts.tolist(), strict=True))
     if is_ordinal:
-        ascending = sequence(order, array.type, found)
+        ascending = sequence(order, cells.type, found)
         levels = [level for level in ascending if level in set(levels)]
         merged = dict.fromkeys(levels, 0)
         for level, at in neighbours(ascending, levels):
@@ -172,10 +179,10 @@ def fit_categorical(
         null=0 if nulls else None,
         positions=_positions(shares, len(nulls)) if is_ordinal else None,
     )
-    mark = "mark" if config.rare == "mark" and is_text(array.type) else "draw"
+    mark = "mark" if config.rare == "mark" and is_text(cells.type) else "draw"
     declared = None if order is None or not is_ordinal else tuple(order)
     rare = mark if pooled else None
-    return CategoricalColumn(field, array.type, tuple(levels), rare, is_ordinal, declared)
+    return CategoricalColumn(field, cells.type, tuple(levels), rare, is_ordinal, declared)
 
 
 def sequence(
@@ -204,22 +211,53 @@ def _positions(shares: NDArray[np.float64], first: int) -> NDArray[np.float64]:
 
 
 def level_indices(
-    array: pa.Array, column: str
+    cells: pa.Array | pa.ChunkedArray, column: str
 ) -> tuple[NDArray[np.int64], list[Level], NDArray[np.bool_]]:
-    """Number the levels of an array: index of each record, levels, and where not null."""
-    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    """Find the levels of a column and give each a number.
+
+    Returns
+    -------
+    indices : ndarray of shape (N,)
+        Number of each record's level; 0 for null.
+    found : list of length L
+        The levels, as text, number or bool, or as the place on the axis for dates and such.
+    valid : ndarray of shape (N,)
+        Where the cell is not null.
+    """
+    encoded = _encoded(cells)
     valid = encoded.is_valid().to_numpy(zero_copy_only=False)
     indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     dictionary = encoded.dictionary
     data_type = dictionary.type
     if has_axis(data_type):
-        return indices, to_axis(dictionary, column).values.tolist(), valid
-    if is_text(data_type) or pa.types.is_boolean(data_type):
-        return indices, dictionary.to_pylist(), valid
-    raise SchemaError(
-        f"column {shown(column)} of type {data_type} cannot be modelled",
-        hint='set "role": "drop" for it in the schema file',
-    )
+        axis = to_axis(dictionary, column)
+        levels = [
+            level if known else None
+            for level, known in zip(*map(np.ndarray.tolist, axis), strict=True)
+        ]
+    elif is_text(data_type) or pa.types.is_boolean(data_type):
+        levels = dictionary.to_pylist()
+    else:
+        raise SchemaError(
+            f"column {shown(column)} of type {data_type} cannot be modelled",
+            hint='set "role": "drop" for it in the schema file',
+        )
+    # NOTE: a dictionary may hold a level twice, or null.
+    found = [level for level in dict.fromkeys(levels) if level is not None]
+    numbers = {level: number for number, level in enumerate(found)}
+    lookup = np.array([numbers.get(level, -1) for level in levels] or [0], dtype=np.int64)
+    indices = np.where(valid, lookup[indices], -1)
+    return np.maximum(indices, 0), found, indices >= 0
+
+
+def _encoded(cells: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    encoded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        chunks = encoded.unify_dictionaries().chunks
+        if not chunks:
+            return pa.array([], encoded.type)
+        encoded = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+    return encoded
 
 
 def from_levels(
@@ -229,15 +267,13 @@ def from_levels(
     data_type: pa.DataType,
 ) -> pa.Array:
     """Make an array of exactly this type from indices into the levels."""
-    is_dictionary = pa.types.is_dictionary(data_type)
-    value_type = data_type.value_type if is_dictionary else data_type
-    if has_axis(value_type):
-        axis = np.array(levels)
-        dictionary = from_axis(axis, np.full(len(levels), True), value_type)
+    plain = value_type(data_type)
+    if has_axis(plain):
+        dictionary = from_axis(np.array(levels), np.full(len(levels), True), plain)
     else:
-        dictionary = pa.array(levels, value_type)
+        dictionary = pa.array(levels, plain)
     mask = None if valid.all() else ~valid
-    if is_dictionary:
+    if pa.types.is_dictionary(data_type):
         stored = pa.array(index, data_type.index_type, mask=mask)
         return pa.DictionaryArray.from_arrays(stored, dictionary, ordered=data_type.ordered)
     return dictionary.take(pa.array(index, pa.int64(), mask=mask))

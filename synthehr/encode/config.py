@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from synthehr.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
@@ -39,3 +41,21 @@ class EncodeConfig:
     discrete_share: float = 0.95
     rare: Literal["draw", "mark"] = "draw"
     max_tokens: int = 32_000
+
+    def __post_init__(self) -> None:
+        for name in ("rare_patients", "bins", "parts", "discrete_values"):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"encode.{name} must be 1 or more", hint=f"for example --set encode.{name}=10"
+                )
+        if not 3 <= self.max_tokens <= 32_000:
+            raise ConfigError(
+                "encode.max_tokens must lie between 3 and 32000", hint="leave it at 32000"
+            )
+        if self.bins > 8192 or self.parts > 1024:
+            raise ConfigError(
+                "encode.bins may be at most 8192 and encode.parts at most 1024",
+                hint="leave them at 64 and 32",
+            )
+        if self.rare not in ("draw", "mark"):
+            raise ConfigError("encode.rare must be draw or mark", hint="--set encode.rare=draw")

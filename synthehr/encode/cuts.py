@@ -21,10 +21,13 @@ class Cuts(NamedTuple):
         enough patients hold it.
     starts : ndarray of shape (B + 1,), int64
         First part of each bin, and P.
+    single : ndarray of shape (P,), int64
+        The only place within each part, where there is one that enough patients hold; else -1.
     """
 
     edges: NDArray[np.float64]
     starts: NDArray[np.int64]
+    single: NDArray[np.int64]
 
 
 def cut(
@@ -33,6 +36,7 @@ def cut(
     patients: NDArray[np.int64] | None,
     *,
     gridded: bool,
+    has_atoms: bool,
     config: EncodeConfig,
 ) -> Cuts | None:
     """Cut at quantiles so that enough patients hold every part; None where too few are there.
@@ -47,36 +51,43 @@ def cut(
         Patient of each record.
     gridded : bool
         Whether places are grid indices, so that edges lie on half indices.
+    has_atoms : bool
+        Whether few records may go to the column's atoms instead.
     config : EncodeConfig
         Limits.
     """
     k = config.rare_patients
     total = len(groups) if patients is None else len(np.unique(patients))
-    if total < k or not len(places):
+    if total < (2 * k if has_atoms else k):
         return None
     counts = np.bincount(groups, minlength=len(places))
     low, high = _trim(counts, groups, patients, k)
     if total < 2 * k or low > high:
-        middle = float(np.average(places, weights=counts))
-        half = 0.5 if gridded else 0.0
-        middle = np.rint(middle) if gridded else middle
-        return Cuts(np.array([middle - half, middle + half]), np.array([0, 1]))
+        return _one_part(places, counts, gridded)
     between = _between(places, gridded)
     inner = _quantile_cuts(counts, between, total, config)
-    inner = inner[(inner > low) & (inner <= high)]
-    inner = _merge(inner, groups, len(places), patients, k)
-    edges = np.concatenate(
-        [
-            [_outer(places, between, low, gridded, below=True)],
-            between[inner - 1],
-            [_outer(places, between, high, gridded, below=False)],
-        ]
-    )
+    inner = _merge(inner[(inner > low) & (inner <= high)], groups, len(places), patients, k)
+    first = _outermost(places, between, low, gridded, below=True)
+    last = _outermost(places, between, high, gridded, below=False)
+    edges = np.concatenate([[first], between[inner - 1], [last]])
     n_parts = len(edges) - 1
     bins = min(config.bins, max(1, (n_parts + 1) // 2))
     width = min(config.parts, -(-n_parts // bins))
     starts = np.append(np.arange(0, n_parts, width), n_parts)
-    return Cuts(edges, starts)
+    ends = np.concatenate([[0], inner, [len(places)]])
+    single = np.where(np.diff(ends) == 1, ends[:-1], -1)
+    return Cuts(edges, starts, single)
+
+
+def _one_part(places: NDArray[np.float64], counts: NDArray[np.int64], gridded: bool) -> Cuts:
+    """Lay one part around the mean of all, where the extremes of both ends would cross."""
+    middle = float(np.average(places, weights=counts))
+    if gridded:
+        ends = np.rint(middle) + np.array([-0.5, 0.5])
+    else:
+        spread = np.sqrt(np.average((places / 2 - middle / 2) ** 2, weights=counts))
+        ends = middle + np.array([-0.5, 0.5]) * min(spread, 1e300)
+    return Cuts(ends, np.array([0, 1]), np.array([-1]))
 
 
 def _between(places: NDArray[np.float64], gridded: bool) -> NDArray[np.float64]:
@@ -117,19 +128,15 @@ def _merge(
         part = np.searchsorted(cuts, np.arange(n_places), side="right")
         held = holders(part[groups], len(cuts) + 1, patients)
         if held.min() >= k:
-            return cuts
-        keep, running = [], 0
-        for index, count in enumerate(held[:-1]):
-            running += int(count)
-            if running >= k and (index + 2 <= len(held) - 1 or held[-1] >= k):
-                keep.append(index)
+            break
+        # NOTE: patients of several parts count several times here, hence the loop.
+        full, running = [], 0
+        for index, count in enumerate(held.tolist()):
+            running += count
+            if running >= k:
+                full.append(index)
                 running = 0
-            elif running >= k and held[-1] + held[index + 1 : -1].sum() >= k:
-                keep.append(index)
-                running = 0
-        if len(keep) == len(cuts):
-            keep = keep[::2]
-        cuts = cuts[keep]
+        cuts = cuts[full[:-1]]
     return cuts
 
 
@@ -139,12 +146,11 @@ def _trim(
     patients: NDArray[np.int64] | None,
     k: int,
 ) -> tuple[int, int]:
-    """Find the values of the k-th patient from below and from above."""
+    """Find the places of the k-th patient from below and from above."""
     if patients is None:
         reached = np.cumsum(counts)
         low = int(np.searchsorted(reached, k))
-        high = int(np.searchsorted(reached, reached[-1] - k, side="right"))
-        return low, high
+        return low, int(np.searchsorted(reached, reached[-1] - k, side="right"))
     n_patients = int(patients.max()) + 1
     first = np.full(n_patients, len(counts))
     last = np.full(n_patients, -1)
@@ -154,7 +160,7 @@ def _trim(
     return int(np.sort(first[present])[k - 1]), int(np.sort(last[present])[-k])
 
 
-def _outer(
+def _outermost(
     places: NDArray[np.float64],
     between: NDArray[np.float64],
     index: int,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
-from synthehr.encode.axis import combined, from_axis, has_axis
+from synthehr.encode.axis import combined, compute, from_axis, has_axis
 from synthehr.encode.rare import holders
 
 UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -98,8 +96,8 @@ class IdColumn:
             return from_axis(numbers, np.full(len(numbers), True), data_type)
         digits = pa.array(numbers).cast(pa.string())
         if self.width:
-            digits = pc.utf8_lpad(digits, self.width, "0")
-        text = pc.binary_join_element_wise(self.prefix, digits, self.suffix, "")
+            digits = compute.utf8_lpad(digits, self.width, "0")
+        text = compute.binary_join_element_wise(self.prefix, digits, self.suffix, "")
         return text.cast(data_type)
 
     def describe(self) -> dict[str, Any]:
@@ -158,17 +156,22 @@ def fit_identifier(
         n_patients = len(np.unique(patients[values.is_valid().to_numpy(zero_copy_only=False)]))
     if n_patients < k:
         return IdColumn(name, data_type, "text", by_patient=by_patient)
-    if pc.all(pc.match_substring_regex(present, UUID)).as_py():
+    if compute.all(compute.match_substring_regex(present, UUID)).as_py():
         return IdColumn(name, data_type, "uuid", by_patient=by_patient)
-    ends = pc.min_max(present.cast(pa.string()))
-    prefix = os.path.commonprefix([ends["min"].as_py(), ends["max"].as_py()])
-    prefix = prefix.rstrip("0123456789")
-    lengths = pc.min_max(pc.utf8_length(present))
+    ends = compute.min_max(present.cast(pa.string()))
+    prefix = _shared(ends["min"].as_py(), ends["max"].as_py()).rstrip("0123456789")
+    lengths = compute.min_max(compute.utf8_length(present))
     shortest, longest = lengths["min"].as_py(), lengths["max"].as_py()
     width = longest - len(prefix) if shortest == longest else 0
     if width < 0 or shortest <= len(prefix):
         prefix, width = "", 0
     return IdColumn(name, data_type, "text", prefix, "", width, by_patient)
+
+
+def _shared(first: str, last: str) -> str:
+    """Find how two texts, and all that are sorted between them, begin."""
+    same = (a == b for a, b in zip(first, last, strict=False))
+    return first[: next((at for at, equal in enumerate(same) if not equal), len(first))]
 
 
 def _is_time(data_type: pa.DataType) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from synthehr.encode.grid import Grid, rounded
+from synthehr.encode.grid import FloatType, Grid, rounded
 
 Interval = tuple[float, float]
 
@@ -32,13 +32,19 @@ class Layout:
         Ends of the parts on the value axis, ascending.
     float_type : type or None
         The column's own float type; None for the int64 axis.
+    single_parts : ndarray of shape (S,), int64
+        Parts of a column without a grid that hold a single value.
+    single_values : ndarray of shape (S,), float64
+        That value.
     """
 
     grid: Grid | None
     digits: int | None
     atoms: NDArray[Any]
     edges: NDArray[np.float64]
-    float_type: type[np.generic] | None
+    float_type: FloatType
+    single_parts: NDArray[np.int64]
+    single_values: NDArray[np.float64]
 
     @property
     def n_parts(self) -> int:
@@ -62,12 +68,15 @@ class Layout:
         return index[values == self.atoms]
 
     @cached_property
-    def _ends(self) -> NDArray[Any]:
-        """Edges in drawing units: grid points that are no atoms are numbered through."""
-        if self.grid is None:
-            return self._places
-        first = np.ceil(self._places).astype(np.int64)
-        return first - np.searchsorted(self._atom_index, first)
+    def _spans(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Ends of each part in drawing units: grid points numbered through, without the atoms."""
+        if self.grid is not None:
+            first = np.ceil(self._places).astype(np.int64)
+            first = first - np.searchsorted(self._atom_index, first)
+            return first[:-1], first[1:]
+        lows, highs = self._places[:-1].copy(), self._places[1:].copy()
+        lows[self.single_parts] = highs[self.single_parts] = self.single_values
+        return lows, highs
 
     def locate(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Find the unit of each value; the nearest one for values outside all units."""
@@ -93,7 +102,7 @@ class Layout:
     ) -> NDArray[Any]:
         """Turn uniform numbers in [0, 1) into values of these parts, within the bounds."""
         part = np.clip(part, 0, self.n_parts - 1)
-        low, high = self._ends[part], self._ends[part + 1]
+        low, high = self._spans[0][part], self._spans[1][part]
         if bounds is not None:
             low, high, uniform = self._restricted(part, uniform, bounds)
         if self.grid is not None:
@@ -106,19 +115,20 @@ class Layout:
             return np.rint(np.clip(drawn, -limit, limit)).astype(np.int64)
         if self.digits is not None:
             near = rounded(drawn, self.digits, self.float_type)
-            drawn = near if bounds is None else np.clip(near, low, high)
+            drawn = np.where((near < low) | (near > high), drawn, near)
         return drawn
 
     def overlaps(self, intervals: Sequence[Interval]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Ends of each part within each interval, in drawing units; shape (P, I) each."""
+        """Cut each part to each interval: its ends in drawing units, of shape (P, I) each."""
         if self.grid is None:
             ends = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
         else:
             inside = [self.grid.inside(low, high) for low, high in intervals]
-            ends = np.asarray(inside, dtype=np.int64).reshape(-1, 2) + [0, 1]
+            ends = np.asarray(inside, dtype=np.int64).reshape(-1, 2)
+            ends = ends + np.array([0, 1])
             ends = ends - np.searchsorted(self._atom_index, ends)
-        lows = np.maximum(self._ends[:-1, None], ends[None, :, 0])
-        highs = np.minimum(self._ends[1:, None], ends[None, :, 1])
+        lows = np.maximum(self._spans[0][:, None], ends[None, :, 0])
+        highs = np.minimum(self._spans[1][:, None], ends[None, :, 1])
         return lows, highs
 
     def touched(self, intervals: Sequence[Interval]) -> NDArray[np.bool_]:
@@ -129,11 +139,10 @@ class Layout:
     def fractions(self, intervals: Sequence[Interval]) -> NDArray[np.float64]:
         """Fraction of each part that lies within the intervals; shape (P,)."""
         lows, highs = self.overlaps(intervals)
-        widths = np.diff(self._ends)
+        widths = self._spans[1] - self._spans[0]
         covered = np.maximum(highs - lows, 0).sum(axis=1)
-        return np.where(
-            widths > 0, covered / np.where(widths > 0, widths, 1), (lows == highs).any(axis=1)
-        )
+        touched = (highs >= lows).any(axis=1)
+        return np.where(widths > 0, covered / np.maximum(widths, 1e-300), touched)
 
     def _restricted(
         self, part: NDArray[np.int64], uniform: NDArray[np.float64], bounds: Sequence[Interval]
@@ -150,6 +159,6 @@ class Layout:
         width = widths[part, chosen]
         rest = (wanted - (reached[part, chosen] - width)) / np.where(width > 0, width, 1)
         inside = touched[part].any(axis=1)
-        low = np.where(inside, lows[part, chosen], self._ends[part])
-        high = np.where(inside, highs[part, chosen], self._ends[part + 1])
+        low = np.where(inside, lows[part, chosen], self._spans[0][part])
+        high = np.where(inside, highs[part, chosen], self._spans[1][part])
         return low, high, np.clip(np.where(inside, rest, uniform), 0, np.nextafter(1, 0))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.encode.axis import float_type_of, from_axis, to_axis
+from synthehr.encode.axis import combined, float_type_of, from_axis, to_axis
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.cuts import Cuts, cut
 from synthehr.encode.fields import Field
@@ -20,6 +20,9 @@ from synthehr.encode.layout import Interval, Layout
 from synthehr.encode.rare import holders
 
 EQUAL_SHARE = 1e-6
+"""Least weight of a part that holds a value of a condition, however small its fraction."""
+EDGE_SHIFTS = (0.0, 0.0625, -0.0625, 0.125, -0.125)
+"""Where edges lie beside the middle between grid points, so that none is a patient's value."""
 
 
 @final
@@ -65,9 +68,11 @@ class NumericColumn:
         first[self.unit_tokens[heads]] = np.flatnonzero(heads)
         return first
 
-    def encode(self, array: pa.Array) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    def encode(
+        self, cells: pa.Array | pa.ChunkedArray
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Turn values into tokens and parts, each of shape (N,)."""
-        values, valid = to_axis(array, self.field.column)
+        values, valid = to_axis(combined(cells), self.field.column)
         units = self.layout.locate(values)
         tokens = self.unit_tokens[units].astype(np.int16)
         parts = self.unit_parts[units].astype(np.int16)
@@ -137,7 +142,13 @@ class NumericColumn:
             "bins": len(np.unique(self.unit_tokens[n_atoms:])),
             "parts": self.layout.n_parts,
             "grid": None if grid is None else grid.step / 10 ** (grid.digits or 0),
+            "single_values": len(self.layout.single_values),
         }
+
+    def kept_values(self) -> NDArray[Any]:
+        """Give the numbers that are stored, on the column's axis: values and edges."""
+        layout = self.layout
+        return np.concatenate([layout.atoms, layout.single_values, layout.edges])
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Give settings and arrays, without the field."""
@@ -145,6 +156,8 @@ class NumericColumn:
         arrays = {
             "atoms": self.layout.atoms,
             "edges": self.layout.edges,
+            "single_parts": self.layout.single_parts,
+            "single_values": self.layout.single_values,
             "unit_tokens": self.unit_tokens,
             "unit_parts": self.unit_parts,
         }
@@ -161,32 +174,56 @@ class NumericColumn:
         """Rebuild a column from what `state` gave."""
         grid = None if settings["grid"] is None else Grid(**settings["grid"])
         float_type = float_type_of(data_type)
-        layout = Layout(grid, settings["digits"], arrays["atoms"], arrays["edges"], float_type)
+        layout = Layout(
+            grid=grid,
+            digits=settings["digits"],
+            atoms=arrays["atoms"],
+            edges=arrays["edges"],
+            float_type=float_type,
+            single_parts=arrays["single_parts"],
+            single_values=arrays["single_values"],
+        )
         return cls(field, data_type, layout, arrays["unit_tokens"], arrays["unit_parts"])
 
 
 def fit_numeric(
-    column: str, array: pa.Array, patients: NDArray[np.int64] | None, config: EncodeConfig
+    column: str,
+    cells: pa.Array | pa.ChunkedArray,
+    patients: NDArray[np.int64] | None,
+    config: EncodeConfig,
 ) -> NumericColumn | None:
     """Learn the tokens of a numeric column; None where too few patients hold any value."""
-    values, valid = to_axis(array, column)
+    values, valid = to_axis(combined(cells), column)
     owners = None if patients is None else patients[valid]
     unique, groups, counts = np.unique(values[valid], return_inverse=True, return_counts=True)
     if not len(unique):
         return None
     held = counts if owners is None else holders(groups, len(unique), owners)
-    float_type = float_type_of(array.type)
+    float_type = float_type_of(cells.type)
     is_atom = _choose_atoms(counts, held, config)
     grid = find_grid(unique, counts, held, ~is_atom, config.rare_patients, float_type)
     cuts = _cut_rest(unique, groups, owners, is_atom, grid, config)
     if cuts is None and not is_atom.any():
         return None
-    edges, starts = (np.zeros(0), np.zeros(1, dtype=np.int64)) if cuts is None else cuts
+    if cuts is None:
+        cuts = Cuts(np.zeros(0), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64))
     digits = None
     if grid is None and float_type is not None:
         digits = significant_digits(unique, float_type)
-    layout = Layout(grid, digits, unique[is_atom], edges, float_type)
-    return _numbered(column, array.type, layout, starts, unique, counts, len(valid))
+    rest = np.flatnonzero(~is_atom)
+    single = np.zeros(0, dtype=np.int64)
+    if grid is None and float_type is not None:
+        single = np.flatnonzero(cuts.single >= 0)
+    layout = Layout(
+        grid=grid,
+        digits=digits,
+        atoms=unique[is_atom],
+        edges=cuts.edges,
+        float_type=float_type,
+        single_parts=single,
+        single_values=unique[rest[cuts.single[single]]].astype(np.float64),
+    )
+    return _numbered(column, cells.type, layout, cuts.starts, unique, counts, len(valid))
 
 
 def _choose_atoms(
@@ -210,19 +247,29 @@ def _cut_rest(
 ) -> Cuts | None:
     """Cut what is no atom into parts, with edges on the value axis."""
     rest = ~is_atom
-    kept = rest[groups]
-    if is_atom.any() and kept.sum() < 2 * config.rare_patients:
+    if not rest.any():
         return None
+    kept = rest[groups]
     groups = (np.cumsum(rest) - 1)[groups[kept]]
     places = (unique[rest] if grid is None else grid.index(unique[rest])).astype(np.float64)
-    # NOTE: integers beyond 2**53 may fall together as floats.
+    # NOTE: integers beyond 2**53 may fall together as floats, and values beside the grid on it.
     places, merged = np.unique(places, return_inverse=True)
-    groups = merged[groups]
     owners = None if owners is None else owners[kept]
-    cuts = cut(places, groups, owners, gridded=grid is not None, config=config)
+    cuts = cut(
+        places,
+        merged[groups],
+        owners,
+        gridded=grid is not None,
+        has_atoms=bool(is_atom.any()),
+        config=config,
+    )
     if cuts is None or grid is None:
         return cuts
-    return Cuts(grid.edge_value(cuts.edges), cuts.starts)
+    for shift in EDGE_SHIFTS:
+        edges = grid.edge_value(cuts.edges, shift)
+        if not np.isin(edges, unique).any():
+            break
+    return cuts._replace(edges=edges)
 
 
 def _numbered(
@@ -234,7 +281,7 @@ def _numbered(
     counts: NDArray[np.int64],
     n_records: int,
 ) -> NumericColumn:
-    """Number tokens by the mean rank of their values, and describe them as a field."""
+    """Order tokens by the mean rank of their values, and describe them as a field."""
     n_atoms, n_bins, n_parts = len(layout.atoms), len(starts) - 1, layout.n_parts
     n_units = n_atoms + n_parts
     bins = np.repeat(np.arange(n_bins), np.diff(starts))

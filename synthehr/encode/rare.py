@@ -9,7 +9,7 @@ BITMAP = 1 << 25
 
 
 def patient_codes(patients: ArrayLike) -> NDArray[np.int64]:
-    """Number the patients of a table 0, 1, ...; shape (N,)."""
+    """Give the patients of a table the numbers 0, 1, ...; shape (N,)."""
     return np.unique(np.asarray(patients), return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 

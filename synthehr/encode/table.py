@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from synthehr.arrow_types import is_text
 from synthehr.column import Column, shown
-from synthehr.encode.axis import combined, has_axis
+from synthehr.encode.axis import combined, has_axis, value_type
 from synthehr.encode.categorical import CategoricalColumn, fit_categorical
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
@@ -121,8 +120,8 @@ class TableEncoder:
         """
         codes = np.zeros((table.num_rows, 2, len(self.columns)), dtype=np.int16)
         for place, column in enumerate(self.columns):
-            array = table[column.field.column]
-            codes[:, 0, place], codes[:, 1, place] = column.encode(_array(array, column))
+            cells = _cast(table[column.field.column], column)
+            codes[:, 0, place], codes[:, 1, place] = column.encode(cells)
         return codes
 
     def decode(
@@ -214,7 +213,7 @@ class TableEncoder:
         return found.allowed(values, null)
 
     def describe(self) -> list[dict[str, Any]]:
-        """Say of each column how it is made, and count its tokens; no values."""
+        """Say of each column how it is made and count its tokens, without values."""
         rows = []
         for name, column in self.plan.items():
             row: dict[str, Any] = {"column": name, "type": str(column.data_type)}
@@ -248,19 +247,18 @@ class TableEncoder:
         return cls(*unpack(content, arrays))
 
 
-def _array(column: pa.ChunkedArray, fitted: NumericColumn | CategoricalColumn) -> pa.Array:
-    """Put chunks together; keep the dictionary of a categorical column."""
-    if isinstance(fitted, NumericColumn):
-        return combined(column)
-    return _unified(column)
-
-
-def _unified(column: pa.ChunkedArray) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.unify_dictionaries()
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
+def _cast(cells: pa.ChunkedArray, column: NumericColumn | CategoricalColumn) -> pa.ChunkedArray:
+    """Give cells of another table the unit and width of the fitted ones."""
+    wanted = value_type(column.data_type)
+    if value_type(cells.type) == wanted:
+        return cells
+    try:
+        return combined(cells).cast(wanted)
+    except pa.ArrowException:
+        raise SchemaError(
+            f"column {shown(column.field.column)} has type {cells.type} and was fitted as {wanted}",
+            hint="give it the type that the fitted table has",
+        ) from None
 
 
 def _fit_column(
@@ -288,19 +286,14 @@ def _fit_column(
         )
     if cells.null_count == len(cells):
         return IdColumn(column.name, cells.type, "null")
-    value_type = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
-    constant = column.kind == "constant" and has_axis(value_type)
+    constant = column.kind == "constant" and has_axis(value_type(cells.type))
     if column.kind in NUMERIC_KINDS or constant:
-        fitted = fit_numeric(column.name, combined(cells), owners, config)
-        if fitted is not None and fitted.data_type != cells.type:
-            fitted = NumericColumn(
-                fitted.field, cells.type, fitted.layout, fitted.unit_tokens, fitted.unit_parts
-            )
+        fitted = fit_numeric(column.name, cells, owners, config)
     else:
         order = column.levels if column.kind == "ordinal" else None
         fitted = fit_categorical(
             column.name,
-            _unified(cells),
+            cells,
             owners,
             config,
             is_ordinal=column.kind == "ordinal",
@@ -311,7 +304,7 @@ def _fit_column(
             f"column {shown(column.name)} comes back null: no value is held by {k} patients"
         )
         return IdColumn(column.name, cells.type, "null")
-    if config.rare == "mark" and isinstance(fitted, CategoricalColumn) and fitted.rare == "draw":
-        if not is_text(cells.type):
-            notes.append(f"column {shown(column.name)} is no text: its rare levels are drawn")
+    drawn = isinstance(fitted, CategoricalColumn) and fitted.rare == "draw"
+    if config.rare == "mark" and drawn:
+        notes.append(f"column {shown(column.name)} is no text: its rare levels are drawn")
     return fitted
