@@ -28,6 +28,8 @@ FORMAT = 1
 
 SUFFIX = ".synthehr"
 
+_RECORD = ("seed", "records", "held_out_records", "holdout", "encoding", "versions")
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -170,6 +172,8 @@ def _checked(container: Container) -> dict[str, Any]:
         )
     if set(content) != {"format", "schema", "encoder", "model", "record"}:
         damaged("its metadata has unknown or missing parts")
+    if not isinstance(content["record"], dict) or not set(_RECORD) <= set(content["record"]):
+        damaged("its run record is incomplete")
     return content
 
 
@@ -197,7 +201,7 @@ def _restore(
         built.load_state_dict(dict(weights))
     except ArtifactError:
         raise
-    except (SynthehrError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except (SynthehrError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         damaged(f"its parts do not fit together ({type(error).__name__})")
     return Artifact(built.eval(), encoder, schema, content["record"], config)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from traceback import walk_tb
 from types import FrameType
 
 import typer
@@ -78,10 +79,9 @@ def _unexpected(error: Exception) -> int:
         return _refused(message, f"see `{command} --help`", 2)
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return _refused("the memory does not suffice", "use fewer rows or smaller batches", 2)
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = "?" if frame is None else f"{frame.tb_frame.f_globals.get('__name__')}:{frame.tb_lineno}"
+    frames = [frame.f_globals["__name__"] + f":{line}" for frame, line in walk_tb(error.__traceback__)]
+    own = [place for place in frames if place.startswith("synthehr.") and "cli:" not in place]
+    place = (own or frames or ["an unknown place"])[-1]
     return _refused(
         f"synthehr hit an unexpected {type(error).__name__} in {place}",
         "this is a bug: please report the line above (it holds no patient's data)",

@@ -40,14 +40,12 @@ _BYTES = {
 
 
 class Container(NamedTuple):
-    """A file whose layout has been checked, its tensors not yet read.
+    """A file whose layout and hash have been checked, its tensors not yet read.
 
     Attributes
     ----------
     content : dict
         The JSON text.
-    sha256 : str
-        What the file says the hash of its content and tensors is.
     tensors : dict of str to (str, tuple of int)
         Data type and shape of each tensor.
     data : bytes
@@ -55,7 +53,6 @@ class Container(NamedTuple):
     """
 
     content: dict[str, Any]
-    sha256: str
     tensors: dict[str, tuple[str, tuple[int, ...]]]
     data: bytes
 
@@ -65,17 +62,23 @@ def pack(content: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> byt
     from safetensors.torch import save
 
     text = canonical(content)
-    outer = {"sha256": _digest(text, tensors), "content": json.loads(text)}
+    plain = save(dict(tensors))
+    size = int.from_bytes(plain[:8], "little")
+    outer = {
+        "sha256": _digest(text, json.loads(plain[8 : 8 + size]), plain[8 + size :]),
+        "content": json.loads(text),
+    }
+    del plain
     return save(dict(tensors), metadata={_KEY: canonical(outer)})
 
 
 def open_container(path: Path) -> Container:
-    """Read a file and check its layout.
+    """Read a file and check its layout and hash.
 
     Raises
     ------
     ArtifactError
-        If the file cannot be read, is of another format, or its layout is damaged.
+        If the file cannot be read, is of another format, or is damaged.
     """
     data = _read(path)
     size = int.from_bytes(data[:8], "little")
@@ -95,21 +98,20 @@ def open_container(path: Path) -> Container:
     if not isinstance(outer["content"], dict):
         damaged("its metadata has unknown or missing parts")
     tensors = _check_layout(header, len(data) - 8 - size)
-    return Container(outer["content"], str(outer["sha256"]), tensors, data)
+    if _digest(canonical(outer["content"]), header, memoryview(data)[8 + size :]) != outer["sha256"]:
+        damaged("its contents do not fit its checksum")
+    return Container(outer["content"], tensors, data)
 
 
 def unpack(container: Container) -> dict[str, torch.Tensor]:
-    """Read the tensors of a file and check them and its content against the hash."""
+    """Read the tensors of a file."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        tensors = load(container.data)
+        return load(container.data)
     except (SafetensorError, ValueError, KeyError) as error:
         damaged(f"its tensors cannot be read ({type(error).__name__})")
-    if _digest(canonical(container.content), tensors) != container.sha256:
-        damaged("its contents do not fit its checksum")
-    return tensors
 
 
 def canonical(content: Any) -> str:
@@ -217,12 +219,10 @@ def _strict_json(text: bytes) -> Any:
         damaged("its header is not valid JSON")
 
 
-def _digest(text: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    import torch
-
+def _digest(text: str, header: Mapping[str, Any], data: bytes | memoryview) -> str:
+    """Hash the JSON text, what the header says of each tensor, and the tensors' bytes."""
+    described = {name: entry for name, entry in header.items() if name != "__metadata__"}
     digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    digest.update(canonical(described).encode())
+    digest.update(data)
     return digest.hexdigest()

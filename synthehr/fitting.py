@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,9 @@ from synthehr.config import TrainConfig, apply, typed
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import InputError, TrainingError
-from synthehr.infer import check, infer
+from synthehr.checks import check, complete
+from synthehr.doubts import doubts
+from synthehr.infer import infer, refuse_open, resolve
 from synthehr.models import get
 from synthehr.models.base import NOTHING_GIVEN, Model
 from synthehr.schema import Schema
@@ -32,9 +35,6 @@ if TYPE_CHECKING:
 
 CHECKED = 4096
 """Records that are sampled for the shape figure at the end of a fit."""
-
-FEWEST = 10
-"""A table of fewer records is refused."""
 
 _LIBRARIES = ("synthehr", "torch", "numpy", "pyarrow")
 
@@ -91,10 +91,14 @@ class Prepared:
         The model's settings.
     training : TrainConfig
         How it is trained.
+    encoding : EncodeConfig
+        How the encoder was fitted.
     patients : int or None
         Number of patients; None where each record is one.
     options : Options
         What the user chose.
+    warnings : tuple of str
+        What looks odd in the table; no cell value is in it.
     """
 
     schema: Schema
@@ -104,8 +108,10 @@ class Prepared:
     model: Model
     config: Any
     training: TrainConfig
+    encoding: EncodeConfig
     patients: int | None
     options: Options
+    warnings: tuple[str, ...]
 
     @property
     def weights(self) -> int:
@@ -146,15 +152,22 @@ def settle_schema(source: Source, schema: Schema | None, options: Options) -> Sc
         If the schema does not fit the table.
     """
     if schema is None:
-        return infer(
+        settled = infer(
             source.table,
             patient=options.patient,
             on_text=options.on_text,
             pii=options.pii,
             pandas_types=source.pandas_types,
         )
-    check(schema, source.table)
-    return schema
+    else:
+        completed = complete(schema, source.table, source.pandas_types)
+        if options.patient is not None:
+            named = replace(completed[options.patient], role="patient", kind="id")
+            completed = completed.with_columns(named)
+        settled = resolve(completed, on_text=options.on_text, pii=options.pii)
+        refuse_open(settled)
+    check(settled, source.table)
+    return settled
 
 
 def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared:
@@ -166,20 +179,16 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared
         If the table, the schema or a setting cannot be used.
     """
     table = source.table
-    if table.num_rows < FEWEST:
-        raise InputError(
-            f"the table has {table.num_rows} records, and a fit needs at least {FEWEST}",
-            hint="give a larger table",
-        )
     settled = settle_schema(source, schema, options)
     patients = patients_of(table, settled.patient)
     aside = held_out(table.num_rows, patients, options.holdout, options.seed)
     fitted = table.filter(~aside)
+    encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
     encoder = TableEncoder.fit(
         fitted,
         settled,
         patients=None if patients is None else patients[~aside],
-        config=apply(EncodeConfig(), options.settings.get("encode", {})),
+        config=encoding,
         rng=generator(options.seed, ENCODER),
     )
     codes = encoder.encode(fitted)
@@ -197,9 +206,11 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared
         held_out=encoder.encode(table.filter(aside)),
         model=model,
         config=config,
+        encoding=encoding,
         training=apply(training, options.settings.get("train", {})),
         patients=None if patients is None else int(patients.max()) + 1,
         options=options,
+        warnings=(*source.warnings, *doubts(settled, table), *encoder.notes),
     )
 
 
@@ -240,7 +251,9 @@ def run(
             checkpoint=checkpoint,
             resume=resume,
         )
-        model.finish(torch.from_numpy(prepared.codes))
+        finish = getattr(model, "finish", None)
+        if finish is not None:
+            finish(torch.from_numpy(prepared.codes))
     except (MemoryError, torch.OutOfMemoryError):
         raise TrainingError(
             "the memory does not suffice for this fit",
@@ -270,7 +283,7 @@ def _score(prepared: Prepared, history: History) -> HeldOut | None:
 
 def _record(prepared: Prepared, history: History, score: HeldOut | None) -> dict[str, Any]:
     options = prepared.options
-    return {
+    record = {
         "versions": versions(),
         "seed": options.seed,
         "records": len(prepared.codes) + len(prepared.held_out),
@@ -279,6 +292,7 @@ def _record(prepared: Prepared, history: History, score: HeldOut | None) -> dict
         "holdout": options.holdout,
         "max_minutes": options.max_minutes,
         "training": asdict(prepared.training),
+        "encoding": asdict(prepared.encoding),
         "steps": history.steps,
         "best_step": history.best_step,
         "stopped_by": history.stopped_by,
@@ -286,6 +300,7 @@ def _record(prepared: Prepared, history: History, score: HeldOut | None) -> dict
         "device": history.device.split(":")[0],
         "held_out": None if score is None else asdict(score),
     }
+    return json.loads(json.dumps(record))
 
 
 def versions() -> dict[str, str]:

@@ -294,7 +294,7 @@ class Synthesizer:
     def _ask(self, what: str, data: Any) -> Any:
         import torch
 
-        from synthehr.infer import check
+        from synthehr.checks import check
         from synthehr.io import read
 
         answer = getattr(self.artifact.model, what, None)

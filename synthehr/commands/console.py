@@ -40,6 +40,8 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def schema_grid(schema: Schema) -> str:
     """Show what is believed about each column, and why."""
+    from synthehr.column import shown
+
     rows = [
         (
             shown(column.name),
@@ -51,12 +53,6 @@ def schema_grid(schema: Schema) -> str:
         for column in schema.columns
     ]
     return grid(("column", "kind", "role", "type", "why"), rows)
-
-
-def shown(name: str, width: int = 40) -> str:
-    """Make a column's name safe for a terminal: one line, no control characters."""
-    safe = "".join(letter if letter.isprintable() else "�" for letter in name)
-    return safe if len(safe) <= width else safe[: width - 1] + "…"
 
 
 def beside(path: Path, suffix: str) -> Path:

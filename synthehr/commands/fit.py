@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,19 +52,15 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn a table and write a model file."""
-    from synthehr.io import read
-    from synthehr.io.atomic import check_target
+    from synthehr.io import check_target
     from synthehr.synthesizer import Synthesizer, settings_of
 
     target = output or beside(table, ".synthehr")
     if not dry_run:
         check_target(target, force)
     synthesizer = Synthesizer(model, seed=seed, settings=settings_of(model, setting or (), config))
-    source = read(table)
-    for warning in source.warnings:
-        say(f"warning: {warning}", quiet=quiet)
     prepared = synthesizer.prepare(
-        source,
+        table,
         schema,
         patient,
         holdout=holdout,
@@ -71,6 +68,8 @@ def fit(
         on_text=on_text.value,
         pii=pii and pii.value,
     )
+    for warning in prepared.warnings:
+        say(f"warning: {warning}", quiet=quiet)
     say(f"{schema_grid(prepared.schema)}\n\n{plan_text(prepared)}", quiet=quiet)
     result = prepared.plan()
     if not dry_run:
@@ -105,9 +104,12 @@ def _train(
     checkpoint = target.with_name(target.name + ".checkpoint")
     started = time.monotonic()
     try:
-        with locked(target), progress(shown=not quiet) as callback:
+        with locked(target), nullcontext() if quiet else progress() as callback:
             synthesizer.train(
-                prepared, callbacks=[callback], checkpoint=checkpoint, resume=resume
+                prepared,
+                callbacks=[callback] if callback else [],
+                checkpoint=checkpoint,
+                resume=resume,
             )
             synthesizer.save(target, force=force)
     except KeyboardInterrupt:

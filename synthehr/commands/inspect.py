@@ -34,5 +34,5 @@ def inspect(
         say(f"{len(hits)} columns have values in the model file that few patients hold")
         raise typer.Exit(1 if hits else 0)
     found = describe_model(file) if is_model(file) else describe_table(file, patient=patient)
-    put_json(found.to_json()) if json else put(found.to_text())
+    put_json(found.facts) if json else put(found.text)
     say(f"\nnext: {found.next_step}")

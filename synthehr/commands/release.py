@@ -43,10 +43,11 @@ def release(
     json: options.Json = False,
 ) -> None:
     """Fit, sample, report, and write a folder to hand over if every gate holds."""
-    from synthehr.release import DEFAULT_LIMITS, limits_of, release
+    from synthehr import release as releasing
+    from synthehr.gates import DEFAULT_LIMITS, limits_of
     from synthehr.synthesizer import Synthesizer, settings_of
 
-    done = release(
+    done = releasing.release(
         table,
         output,
         Synthesizer(model, seed=seed, settings=settings_of(model, setting or ())),

@@ -37,7 +37,7 @@ def report(
     force: options.Force = False,
 ) -> None:
     """Say how faithful a synthetic table is, and how exposed the patients are."""
-    from synthehr.release import assess, check_gates, limits_of
+    from synthehr.gates import assess, check_gates, limits_of
 
     limits = limits_of(fail_under or ())
     found = assess(

@@ -23,13 +23,23 @@ def schema(
     json: options.Json = False,
 ) -> None:
     """Show what is believed about each column, and why."""
-    from synthehr.io import read
-    from synthehr.schema import Schema
+    from synthehr.infer import infer
+    from synthehr.io import check_target, read
+
+    if output is not None:
+        check_target(output, force)
 
     source = read(table)
     for warning in source.warnings:
         say(f"warning: {warning}")
-    found = Schema.infer(source.table, patient=patient, on_text=on_text.value, pii=pii and pii.value)
+    found = infer(
+        source.table,
+        patient=patient,
+        on_text=on_text.value,
+        pii=pii and pii.value,
+        pandas_types=source.pandas_types,
+        open_questions="keep",
+    )
     put_json(found.to_json()) if json else put(schema_grid(found))
     if output is not None:
         found.write(output, force=force)

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from synthehr.column import shown
 from synthehr.encode.axis import from_axis, to_axis
-from synthehr.encode.numeric import Interval, NumericColumn
+from synthehr.encode.layout import Interval
+from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
 from synthehr.modes.condition import Null, Range, Value
 
@@ -44,17 +45,14 @@ def as_interval(choice: Value | Range | Null, column: NumericColumn) -> Interval
 
 
 def learned_range(column: NumericColumn) -> str:
-    """Say between which values the learned ones lie; both are held by enough patients."""
-    ends = [end for end in (column.atoms, column.edges) if len(end)]
-    low = min(end[0] for end in ends)
-    high = max(end[-1] for end in ends)
+    """Say between which values the learned ones lie; enough patients hold what is beyond each."""
+    ends = [end for end in (column.layout.atoms, column.layout.edges) if len(end)]
+    low, high = min(end[0] for end in ends), max(end[-1] for end in ends)
+    on_axis = np.array([low, high])
     if not pa.types.is_floating(column.data_type):
-        low, high = np.ceil(low), np.floor(high)
-        shape = np.array([low, high]).astype(np.int64)
-    else:
-        shape = np.array([low, high])
-    first, last = from_axis(shape, np.array([True, True]), column.data_type).to_pylist()
-    return f"the learned values lie between {first} and {last}"
+        on_axis = np.array([np.ceil(low), np.floor(high)]).astype(np.int64)
+    first, last = from_axis(on_axis, np.array([True, True]), column.data_type).to_pylist()
+    return f"{first} to {last}"
 
 
 def _span(value: object, column: NumericColumn) -> Interval:

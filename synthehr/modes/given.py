@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from synthehr.column import nearest, shown
-from synthehr.encode.numeric import Interval, NumericColumn
+from synthehr.encode.layout import Interval
+from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
 from synthehr.modes.axis_value import as_interval, learned_range
 from synthehr.modes.condition import (
@@ -127,7 +128,7 @@ def to_given(
                 hint="leave null out of its condition",
             )
         if isinstance(column, NumericColumn):
-            intervals = tuple(
+            intervals = _merged(
                 as_interval(choice, column)
                 for choice in condition.choices
                 if not isinstance(choice, Null)
@@ -140,10 +141,30 @@ def to_given(
         if not weights.any():
             raise ConditionError(
                 f"the condition on {shown(condition.column)} can never hold",
-                hint=learned_range(column) if isinstance(column, NumericColumn) else _levels(column),
+                hint=f"learned are {learned(column)}",
             )
         allowed[place] = torch.from_numpy(weights)
     return Given(allowed=allowed), bounds
+
+
+def learned(column: NumericColumn | CategoricalColumn) -> str:
+    """List the learned levels of a column, or say between which values the others lie."""
+    if isinstance(column, NumericColumn):
+        return learned_range(column)
+    names = [shown(str(level)) for level in column.levels[:LISTED]]
+    more = len(column.levels) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """Join intervals that overlap, so that nothing is weighed twice."""
+    merged: list[Interval] = []
+    for low, high in sorted(intervals):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return tuple(merged)
 
 
 def _conditioned(artifact: Artifact, n: int, conditions: Conditions) -> Wish:
@@ -180,7 +201,7 @@ def _level(choice: Choice, condition: Condition, column: CategoricalColumn) -> A
             return level
     raise ConditionError(
         f"the condition on {shown(condition.column)} names a level that was not learned",
-        hint=_levels(column),
+        hint=f"learned are {learned(column)}",
     )
 
 
@@ -198,7 +219,3 @@ def _means(choice: Value, level: str | int | float | bool) -> bool:
         return False
 
 
-def _levels(column: CategoricalColumn) -> str:
-    names = [shown(str(level)) for level in column.levels[:LISTED]]
-    more = len(column.levels) - len(names)
-    return "its levels are " + ", ".join(names) + (f" and {more} more" if more else "")

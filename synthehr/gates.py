@@ -1,0 +1,119 @@
+"""Evaluating a synthetic table, and the limits it has to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthehr.errors import ConfigError, GateError
+
+if TYPE_CHECKING:
+    from synthehr.evaluate.report import Report
+    from synthehr.schema import Schema
+
+DEFAULT_LIMITS: dict[str, float] = {}
+"""Limits of a release, by figure of the report; `--fail-under` changes them."""
+
+
+def limits_of(pairs: Iterable[str]) -> dict[str, float]:
+    """Read ``name=value`` texts.
+
+    Raises
+    ------
+    ConfigError
+        If one is not a name, an equals sign and a number.
+    """
+    limits = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        try:
+            limits[name.strip()] = float(text)
+        except ValueError:
+            raise ConfigError(
+                "--fail-under takes name=value", hint="for example --fail-under shape=0.95"
+            ) from None
+    return limits
+
+
+def check_gates(report: Report, limits: Mapping[str, float]) -> None:
+    """Refuse a report with a figure on the wrong side of its limit.
+
+    Raises
+    ------
+    GateError
+        If there is one.
+    """
+    failures = report.failures(limits)
+    if failures:
+        raise GateError(
+            "; ".join(failures), hint="read the report; train longer, or give more records"
+        )
+
+
+def assess(
+    real: Any,
+    synthetic: Any,
+    *,
+    model: Path | None = None,
+    holdout: Any = None,
+    target: str | None = None,
+    schema: Path | Schema | None = None,
+    patient: str | None = None,
+    seed: int | None = None,
+) -> Report:
+    """Evaluate a synthetic table; a model file says which real records were held out.
+
+    Parameters
+    ----------
+    real, synthetic : path or table
+        The two tables.
+    model : Path, optional
+        The model file that `synthetic` was drawn from and `real` was fitted by.
+    holdout : path or table, optional
+        Real records that were not fitted, where there is no model file.
+    target : str, optional
+        The column to predict.
+    schema : path or Schema, optional
+        What the columns are; else from the model file, else inferred.
+    patient : str, optional
+        The column that names the patient.
+    seed : int, optional
+        Seed of the subsamples; 0 by default.
+
+    Raises
+    ------
+    ConfigError
+        If both a model file and held-out records are given.
+    SynthehrError
+        If a table cannot be read or they do not belong together.
+    """
+    from synthehr.artifact import read_metadata
+    from synthehr.evaluate import evaluate
+    from synthehr.io import read
+    from synthehr.schema import Schema
+    from synthehr.seeds import settled
+    from synthehr.split import as_fitted
+
+    record: dict[str, Any] | None = None
+    known = Schema.read(schema) if isinstance(schema, Path) else schema
+    if model is not None:
+        if holdout is not None:
+            raise ConfigError(
+                "--model and --holdout both say which records were held out", hint="give one"
+            )
+        content = read_metadata(model).content
+        record = content["record"]
+        known = known or Schema.from_json(content["schema"])
+        real, holdout = as_fitted(read(real).table, known.patient, content["record"])
+        holdout = holdout if holdout.num_rows else None
+    return evaluate(
+        real,
+        synthetic,
+        holdout=holdout,
+        schema=known,
+        target=target,
+        patient=patient,
+        seed=0 if seed is None else settled(seed),
+        record=record,
+    )

@@ -1,0 +1,251 @@
+"""What a table or a model file holds, and whether any of it belongs to few patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synthehr.artifact import load, read_metadata
+from synthehr.column import shown
+from synthehr.commands.console import grid, schema_grid
+from synthehr.encode.axis import combined, has_axis, to_axis
+from synthehr.encode.numeric import NumericColumn
+from synthehr.encode.rare import holders
+from synthehr.errors import InputError
+from synthehr.infer import infer
+from synthehr.io import read
+from synthehr.split import patients_of
+
+if TYPE_CHECKING:
+    from synthehr.encode.categorical import CategoricalColumn
+
+_HEADER_STARTS = (b'{"', b"{ ")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was found, for a person and for a script.
+
+    Attributes
+    ----------
+    facts : dict
+        JSON values.
+    text : str
+        The same as lines.
+    next_step : str
+        A command to go on with.
+    """
+
+    facts: dict[str, Any]
+    text: str
+    next_step: str
+
+
+class Hit(NamedTuple):
+    """A column of which the model file holds values that few patients hold.
+
+    Attributes
+    ----------
+    column : str
+        Name of the column.
+    stored : str
+        What part of the model file they are in.
+    values : int
+        How many there are.
+    """
+
+    column: str
+    stored: str
+    values: int
+
+    def __str__(self) -> str:
+        return f"{shown(self.column)}: {self.values} in {self.stored}"
+
+
+def is_model(path: Path) -> bool:
+    """Say whether a file looks like a model file: its header is JSON after eight bytes."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(10)
+    except OSError:
+        return path.suffix == ".synthehr"
+    return path.suffix == ".synthehr" or start[8:10] in _HEADER_STARTS
+
+
+def describe_table(path: Path, *, patient: str | None = None) -> Description:
+    """List columns, what is believed about each, and null counts.
+
+    Raises
+    ------
+    SynthehrError
+        If the table cannot be read.
+    """
+    source = read(path)
+    schema = infer(
+        source.table,
+        patient=patient,
+        pandas_types=source.pandas_types,
+        open_questions="keep",
+    )
+    nulls = {name: source.table[name].null_count for name in source.table.column_names}
+    facts = {
+        "records": source.table.num_rows,
+        "columns": source.table.num_columns,
+        "null_cells": nulls,
+        "warnings": list(source.warnings),
+        "schema": schema.to_json(),
+    }
+    lines = [
+        f"{source.table.num_rows:,} records, {source.table.num_columns} columns, "
+        f"{sum(nulls.values()):,} null cells",
+        *(f"warning: {warning}" for warning in source.warnings),
+        "",
+        schema_grid(schema),
+    ]
+    return Description(facts, "\n".join(lines), f"synthehr fit {path}")
+
+
+def describe_model(path: Path) -> Description:
+    """List every text, every number and every tensor of a model file.
+
+    Raises
+    ------
+    ArtifactError
+        If it is no model file, or damaged.
+    """
+    artifact = load(path)
+    content = read_metadata(path)
+    columns = [_column_facts(column) for column in artifact.encoder.columns]
+    facts = {
+        "model": content.content["model"],
+        "record": content.content["record"],
+        "schema": content.content["schema"],
+        "columns": columns,
+        "texts": [{"where": where, "text": text} for where, text in texts(content.content)],
+        "tensors": {
+            name: {"type": kind, "shape": list(shape)}
+            for name, (kind, shape) in content.tensors.items()
+        },
+    }
+    lines = [
+        *_lines("", {"model": facts["model"], "record": facts["record"]}),
+        "",
+        schema_grid(artifact.schema),
+        "",
+        grid(
+            ("learned column", "tokens", "null share", "values"),
+            ((shown(c["column"]), str(c["tokens"]), f"{c['null_share']:.3f}", c["values"]) for c in columns),
+        ),
+        "",
+        grid(("text", "where"), ((shown(text), where) for where, text in texts(content.content))),
+        "",
+        grid(
+            ("tensor", "type", "shape"),
+            ((name, kind, "×".join(map(str, shape))) for name, (kind, shape) in content.tensors.items()),
+        ),
+    ]
+    return Description(facts, "\n".join(lines), f"synthehr sample {path} -o synthetic.parquet")
+
+
+def search(model: Path, table: Path, *, patient: str | None = None) -> list[Hit]:
+    """Search a model file for values of a table that fewer than k patients hold.
+
+    Texts are searched in every text of the file, numbers in what the encoder keeps of
+    their column; k is the one that the model was fitted with.
+
+    Parameters
+    ----------
+    model : Path
+        The model file.
+    table : Path
+        The table, such as the one that was fitted.
+    patient : str, optional
+        The column that names the patient; by default the one of the model's schema.
+
+    Raises
+    ------
+    InputError
+        If the table has none of the model's columns.
+    """
+    artifact = load(model)
+    rows = read(table).table
+    names = [name for name in rows.column_names if name in artifact.schema]
+    if not names:
+        raise InputError(
+            "the table has none of the columns that the model was fitted on",
+            hint="give the table that was fitted",
+        )
+    who = patient or artifact.schema.patient
+    owners = patients_of(rows, who if who in rows.column_names else None)
+    k = artifact.record["encoding"]["rare_patients"]
+    stored = {text for _, text in texts(read_metadata(model).content)}
+    modelled = dict(zip(artifact.encoder.modelled, artifact.encoder.columns, strict=True))
+    hits = []
+    for name in names:
+        cells = combined(rows[name])
+        column = modelled.get(name)
+        if isinstance(column, NumericColumn) and has_axis(cells.type):
+            kept = np.concatenate([column.layout.atoms, column.layout.edges])
+            found = int(np.isin(_rare_numbers(cells, owners, k), kept).sum())
+            hits += [Hit(name, "the encoder's numbers", found)] if found else []
+        else:
+            found = sum(text in stored for text in _rare_texts(cells, owners, k))
+            hits += [Hit(name, "the texts of the file", found)] if found else []
+    return hits
+
+
+def texts(content: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text of nested values with the place where it stands."""
+    if isinstance(content, str):
+        yield where, content
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from texts(value, f"{where}.{key}" if where else key)
+    elif isinstance(content, list):
+        for place, value in enumerate(content):
+            yield from texts(value, f"{where}[{place}]")
+
+
+def _column_facts(column: NumericColumn | CategoricalColumn) -> dict[str, Any]:
+    from synthehr.modes.given import learned
+
+    field = column.field
+    return {
+        "column": field.column,
+        "tokens": field.size,
+        "null_share": 0.0 if field.null is None else float(field.shares[field.null]),
+        "values": learned(column),
+        **column.describe(),
+    }
+
+
+def _rare_numbers(
+    cells: pa.Array, owners: NDArray[np.int64] | None, k: int
+) -> NDArray[np.float64] | NDArray[np.int64]:
+    values, valid = to_axis(cells, "")
+    unique, groups = np.unique(values[valid], return_inverse=True)
+    held = holders(groups, len(unique), None if owners is None else owners[valid])
+    return unique[held < k]
+
+
+def _rare_texts(cells: pa.Array, owners: NDArray[np.int64] | None, k: int) -> list[str]:
+    encoded = cells.dictionary_encode()
+    valid = encoded.is_valid().to_numpy(zero_copy_only=False)
+    groups = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)[valid].astype(np.int64)
+    found = [str(value) for value in encoded.dictionary.to_pylist()]
+    held = holders(groups, len(found), None if owners is None else owners[valid])
+    return [text for text, count in zip(found, held, strict=True) if count < k]
+
+
+def _lines(where: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _lines(f"{where}.{key}" if where else str(key), inner)
+    else:
+        yield f"{where}: {value}"

@@ -1,0 +1,234 @@
+"""A folder to hand over: synthetic records, report, data dictionary and checksums.
+
+The records are in it only if every gate holds; the report always is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+
+from synthehr.errors import ArtifactError, GateError
+from synthehr.gates import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from synthehr.evaluate.report import Report
+    from synthehr.schema import Schema
+    from synthehr.synthesizer import Synthesizer
+
+DATA = "synthetic.parquet"
+SUMS = "SHA256SUMS"
+
+
+def release(
+    table: Any,
+    folder: Path,
+    synthesizer: Synthesizer,
+    *,
+    schema: Path | Schema | None = None,
+    patient: str | None = None,
+    target: str | None = None,
+    n: int | None = None,
+    max_minutes: float | None = None,
+    on_text: Literal["refuse", "drop"] = "refuse",
+    pii: Literal["drop", "keep", "surrogate"] | None = None,
+    limits: Mapping[str, float] = DEFAULT_LIMITS,
+    include_model: bool = False,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Fit, sample, report, and write the folder in one move.
+
+    Parameters
+    ----------
+    table : path or table
+        The real records.
+    folder : Path
+        The folder to make.
+    synthesizer : Synthesizer
+        Not fitted yet.
+    schema, patient, max_minutes, on_text, pii
+        As in `Synthesizer.fit`.
+    target : str, optional
+        The column to predict in the report.
+    n : int, optional
+        How many records; by default as many as are given to the fit.
+    limits : mapping of str to float
+        Gates, see `Report.failures`.
+    include_model : bool
+        Whether the model file is put into the folder.
+    force : bool
+        Whether an earlier release in the folder is replaced.
+    tell : callable
+        Is told how far the work is.
+
+    Returns
+    -------
+    dict
+        Folder, files with their SHA-256, and the run record.
+
+    Raises
+    ------
+    GateError
+        If a gate fails: the folder then holds the report and no records.
+    """
+    from synthehr.io import read, write_table
+    from synthehr.seeds import settled
+
+    _check_folder(folder, force)
+    source = read(table)
+    prepared = synthesizer.prepare(
+        source, schema, patient, max_minutes=max_minutes, on_text=on_text, pii=pii
+    )
+    for warning in prepared.warnings:
+        tell(f"warning: {warning}")
+    tell(f"fitting {len(prepared.codes):,} records")
+    synthesizer.train(prepared)
+    seed = settled(synthesizer.seed)
+    with _made(folder, force) as draft:
+        wish = synthesizer.wish(n)
+        tell(f"drawing {wish.n:,} records")
+        write_table(synthesizer.draw(wish, seed), draft / DATA)
+        tell("comparing them with the real ones")
+        record = {**synthesizer.record, "sample_seed": seed, "sampled_records": wish.n}
+        found = _compared(source.table, draft / DATA, synthesizer, target, record)
+        found.to_html(draft / "report.html")
+        found.to_json(draft / "report.json")
+        failures = found.failures(limits)
+        if failures:
+            (draft / DATA).unlink()
+        else:
+            write_table([dictionary(synthesizer)], draft / "data_dictionary.csv")
+            if include_model:
+                synthesizer.save(draft / "model.synthehr")
+        sums = _sign(draft)
+    if failures:
+        raise GateError(
+            f"no records were released: {'; '.join(failures)}",
+            hint=f"read {folder / 'report.html'}; train longer, or change a limit with "
+            "--fail-under name=value",
+        )
+    tell(f"wrote {folder}: {', '.join(sums)}\nnext: read {folder / 'report.html'}")
+    return {"output": str(folder), "files": sums, "record": record}
+
+
+def dictionary(synthesizer: Synthesizer) -> pa.Table:
+    """Say of each column what a reader of the records has to know, one row a column.
+
+    Levels and ranges are those the model learned: enough patients hold each.
+    """
+    from synthehr.modes.given import learned
+
+    encoder = synthesizer.artifact.encoder
+    modelled = dict(zip(encoder.modelled, encoder.columns, strict=True))
+    rows = [
+        {
+            "column": column.name,
+            "kind": column.kind,
+            "role": column.role,
+            "type": column.arrow_type,
+            "unit": column.unit or "",
+            "null": "yes" if column.nullable else "no",
+            "values": learned(modelled[column.name]) if column.name in modelled else "",
+        }
+        for column in synthesizer.schema.columns
+        if column.role != "drop"
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def _compared(
+    table: pa.Table,
+    synthetic: Path,
+    synthesizer: Synthesizer,
+    target: str | None,
+    record: Mapping[str, Any],
+) -> Report:
+    from synthehr.evaluate import evaluate
+    from synthehr.split import as_fitted
+
+    schema = synthesizer.schema
+    fitted, held_out = as_fitted(table, schema.patient, synthesizer.record)
+    return evaluate(
+        fitted,
+        synthetic,
+        holdout=held_out if held_out.num_rows else None,
+        schema=schema,
+        target=target,
+        record=record,
+    )
+
+
+def _sign(folder: Path) -> dict[str, str]:
+    """Write the SHA-256 of every file beside them, as `sha256sum --check` reads it."""
+    from synthehr.io import write_text
+
+    sums = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            sums[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    write_text(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+    return sums
+
+
+def _check_folder(folder: Path, force: bool) -> None:
+    if not folder.parent.is_dir():
+        raise ArtifactError(f"the folder of {folder.name} does not exist", hint="make it first")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ArtifactError(f"{folder.name} is not a folder", hint="name another place with -o")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not force:
+        raise ArtifactError(
+            f"{folder.name} exists already and was left as it is",
+            hint="choose another name, or replace it with --force",
+        )
+    if not (folder / SUMS).is_file():
+        raise ArtifactError(
+            f"{folder.name} holds other files than a release and was left as it is",
+            hint="name another folder with -o",
+        )
+
+
+@contextmanager
+def _made(folder: Path, force: bool) -> Iterator[Path]:
+    """Give a draft folder to fill, and put it in place of `folder` at the end."""
+    from synthehr.lock import locked
+
+    with locked(folder):
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".synthehr-", suffix=".part"))
+        try:
+            yield draft
+            _check_folder(folder, force)
+            if folder.exists():
+                old = draft.with_suffix(".old")
+                folder.rename(old)
+                draft.rename(folder)
+                shutil.rmtree(old)
+            else:
+                draft.rename(folder)
+            _synchronise(folder.parent)
+        except OSError as error:
+            raise ArtifactError(
+                f"{folder.name} could not be written ({type(error).__name__})",
+                hint="free space or choose another folder, and try again",
+            ) from None
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _synchronise(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
