@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synthehr.arrow_types import is_supported
 from synthehr.column import Column, Kind, nearest, shown
 from synthehr.errors import InputError, SchemaError
+from synthehr.kernels import compute as pc
 from synthehr.kinds import count_distinct
 from synthehr.schema import Schema
 

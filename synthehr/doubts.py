@@ -6,14 +6,14 @@ import datetime
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synthehr.column import shown
+from synthehr.kernels import compute as pc
 from synthehr.kinds import count_distinct
 from synthehr.schema import Schema
 
 _FEW_RECORDS = 1000
-_NINES = tuple(float(10**n - 1) for n in range(2, 10)) + (9999.9, 99999.9, 99.9, 999.9)
+_NINES = (99.0, 99.9, 999.0, 999.9, 9999.0, 9999.9, 99999.0, 999999.0, 9999999.0, 99999999.0)
 _NEGATIVE = (-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0)
 _DAYS = {
     (datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days

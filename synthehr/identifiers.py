@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
+from synthehr.kernels import compute as pc
 from synthehr.kinds import Guess, is_named_like_id, sample
 from synthehr.person_names import PERSON_NAMES
 from synthehr.words import holds, words_of
@@ -27,15 +27,15 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ("social security number", "ssn|social security|sozialversicherungsnummer|insee|nir|bsn|pesel"),
     ("NHS number", "nhs|nhs number|nhs no|chi number"),
     ("provider number", "npi|dea number"),
-    ("health plan number", "mbi|medicare|medicaid|policy number|policy no|beneficiary id|member id"),
-    ("medical record number", "mrn|medical record number|record number|hospital number|chart number"),
+    ("health plan number", "mbi|medicare|medicaid|policy number|policy no|member id"),
+    ("medical record number", "mrn|medical record number|record number|hospital number"),
     ("licence number", "driver|drivers|licence|license|licence number|passport|driving licence"),
     ("account number", "iban|account number|account no|bank account|credit card|card number|bic"),
     ("vehicle number", "vin|license plate|licence plate|number plate|registration plate"),
     ("address", "address|street|addr|postal address|house number|address line"),
     ("postcode", "postcode|post code|postal code|zip|zipcode|zip code|plz"),
-    ("name", "first name|firstname|last name|lastname|surname|given name|family name|maiden|forename"
-     "|full name|fullname|patient name|patientname|middle name|fname|lname|maiden name|vorname"
+    ("name", "first name|firstname|last name|lastname|surname|given name|family name|maiden"
+     "|forename|full name|fullname|patient name|patientname|middle name|fname|lname|vorname"
      "|nachname|next of kin|mother name|father name|contact name|person name"),
     ("birth date", "dob|birth date|birthdate|date of birth|birthday|geburtsdatum"),
     ("biometric", "fingerprint|biometric|retina|voiceprint"),

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synthehr.arrow_types import is_text
 from synthehr.column import Kind
+from synthehr.kernels import compute as pc
 from synthehr.words import words_of
 
 NEARLY_UNIQUE = 0.9

@@ -5,6 +5,36 @@ Names that are also months, places, colours or other common words are left out.
 
 from __future__ import annotations
 
-PERSON_NAMES: tuple[str, ...] = tuple(
-    ["james", "john", "robert", "michael", "william", "david", "richard", "joseph", "thomas", "charles", "christopher", "daniel", "matthew", "anthony", "donald", "steven", "andrew", "paul", "joshua", "kenneth", "kevin", "brian", "george", "timothy", "ronald", "edward", "jason", "jeffrey", "ryan", "jacob", "gary", "nicholas", "eric", "jonathan", "stephen", "larry", "justin", "scott", "brandon", "benjamin", "samuel", "gregory", "alexander", "patrick", "raymond", "jack", "dennis", "jerry", "tyler", "aaron", "jose", "adam", "nathan", "henry", "zachary", "douglas", "peter", "kyle", "noah", "ethan", "jeremy", "walter", "keith", "roger", "terry", "harry", "lucas", "mary", "patricia", "jennifer", "linda", "elizabeth", "barbara", "susan", "jessica", "sarah", "karen", "nancy", "lisa", "betty", "margaret", "sandra", "ashley", "kimberly", "emily", "donna", "michelle", "carol", "amanda", "dorothy", "melissa", "deborah", "stephanie", "rebecca", "sharon", "laura", "cynthia", "kathleen", "amy", "angela", "shirley", "anna", "brenda", "pamela", "emma", "nicole", "helen", "samantha", "katherine", "christine", "debra", "rachel", "carolyn", "janet", "catherine", "maria", "heather", "diane", "ruth", "julie", "olivia", "joyce", "virginia", "victoria", "kelly", "lauren", "christina", "joan", "evelyn", "judith", "megan", "andrea", "cheryl", "hannah", "jacqueline", "martha", "gloria", "teresa", "ann", "sara", "madison", "frances", "kathryn", "janice", "jean", "alice", "julia", "sophia", "smith", "johnson", "williams", "jones", "garcia", "miller", "davis", "rodriguez", "martinez", "hernandez", "lopez", "gonzalez", "wilson", "anderson", "taylor", "moore", "jackson", "martin", "perez", "thompson", "harris", "sanchez", "clark", "ramirez", "lewis", "robinson", "walker", "allen", "wright", "torres", "nguyen", "flores", "adams", "nelson", "baker", "campbell", "mitchell", "carter", "roberts", "gomez", "phillips", "evans", "turner", "diaz", "parker", "cruz", "edwards", "collins", "reyes", "stewart", "morris", "morales", "murphy", "rogers", "gutierrez", "ortiz", "morgan", "cooper", "peterson", "bailey", "reed", "kelly", "howard", "ramos", "kim", "cox", "ward", "richardson", "watson", "brooks", "chavez", "bennett", "mendoza", "ruiz", "hughes", "alvarez", "castillo", "sanders", "patel", "myers", "foster", "jimenez", "mueller", "müller", "schmidt", "schneider", "fischer", "weber", "meyer", "wagner", "becker", "schulz", "hoffmann", "koch", "bauer", "richter", "klein", "wolf", "schröder", "neumann", "schwarz", "zimmermann", "braun", "krüger", "hofmann", "hartmann", "lange", "lukas", "leon", "finn", "jonas", "felix", "maximilian", "paul", "mia", "lea", "lena", "leonie", "marie", "sophie", "johanna", "hans", "klaus", "jürgen", "wolfgang", "ursula", "monika", "petra", "sabine", "renate", "helga", "dubois", "durand", "moreau", "laurent", "lefebvre", "leroy", "roux", "fournier", "girard", "bonnet", "dupont", "pierre", "françois", "michel", "philippe", "alain", "jacques", "nathalie", "isabelle", "sylvie", "françoise", "rossi", "russo", "ferrari", "esposito", "bianchi", "romano", "colombo", "ricci", "marino", "giuseppe", "giovanni", "francesca", "carlos", "luis", "javier", "antonio", "manuel", "carmen", "ana", "lucia", "sofia", "pedro", "miguel", "joao", "silva", "santos", "oliveira", "souza", "pereira", "ferreira", "ivan", "dmitri", "sergei", "olga", "natalia", "svetlana", "ivanov", "petrov", "kowalski", "nowak", "wojcik", "anna", "piotr", "mohammed", "muhammad", "ahmed", "ali", "fatima", "aisha", "omar", "hassan", "khan", "ahmad", "hussain", "yusuf", "ibrahim", "wang", "zhang", "chen", "liu", "yang", "huang", "zhao", "zhou", "zhu", "raj", "priya", "amit", "anil", "sunita", "kumar", "singh", "sharma", "gupta", "reddy", "hiroshi", "yuki", "sato", "suzuki", "takahashi", "tanaka", "watanabe", "ito", "yamamoto", "nakamura"]
-)
+_COMMON = """
+aaron adam adams ahmad ahmed aisha alain alexander ali alice allen alvarez amanda amit amy ana
+anderson andrea andrew angela anil ann anna anthony antonio ashley bailey baker barbara bauer
+becker benjamin bennett betty bianchi bonnet brandon braun brenda brian brooks campbell carlos
+carmen carol carolyn carter castillo catherine charles chavez chen cheryl christina christine
+christopher clark collins colombo cooper cox cruz cynthia daniel david davis deborah debra
+dennis diane diaz dmitri donald donna dorothy douglas dubois dupont durand edward edwards
+elizabeth emily emma eric esposito ethan evans evelyn fatima felix ferrari ferreira finn fischer
+flores foster fournier frances francesca françois françoise garcia gary george giovanni girard
+giuseppe gloria gomez gonzalez gregory gupta gutierrez hannah hans harris harry hartmann hassan
+heather helen helga henry hernandez hiroshi hoffmann hofmann howard huang hughes hussain ibrahim
+isabelle ito ivan ivanov jack jackson jacob jacqueline jacques james janet janice jason javier
+jean jeffrey jennifer jeremy jerry jessica jimenez joan joao johanna john johnson jonas jonathan
+jones jose joseph joshua joyce judith julia julie justin jürgen karen katherine kathleen kathryn
+keith kelly kenneth kevin khan kim kimberly klaus klein koch kowalski krüger kumar kyle lange
+larry laura lauren laurent lea lefebvre lena leon leonie leroy lewis linda lisa liu lopez lucas
+lucia luis lukas madison manuel margaret maria marie marino martha martin martinez mary matthew
+maximilian megan melissa mendoza meyer mia michael michel michelle miguel miller mitchell
+mohammed monika moore morales moreau morgan morris mueller muhammad murphy myers müller nakamura
+nancy natalia nathalie nathan nelson neumann nguyen nicholas nicole noah nowak olga oliveira
+olivia omar ortiz pamela parker patel patricia patrick paul pedro pereira perez peter peterson
+petra petrov philippe phillips pierre piotr priya rachel raj ramirez ramos raymond rebecca reddy
+reed renate reyes ricci richard richardson richter robert roberts robinson rodriguez roger
+rogers romano ronald rossi roux ruiz russo ruth ryan sabine samantha samuel sanchez sanders
+sandra santos sara sarah sato schmidt schneider schröder schulz schwarz scott sergei sharma
+sharon shirley silva singh smith sofia sophia sophie souza stephanie stephen steven stewart
+sunita susan suzuki svetlana sylvie takahashi tanaka taylor teresa terry thomas thompson timothy
+torres turner tyler ursula victoria virginia wagner walker walter wang ward watanabe watson
+weber william williams wilson wojcik wolf wolfgang wright yamamoto yang yuki yusuf zachary zhang
+zhao zhou zhu zimmermann
+"""
+
+PERSON_NAMES: tuple[str, ...] = tuple(_COMMON.split())

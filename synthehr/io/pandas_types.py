@@ -143,7 +143,7 @@ def _series(cells: pa.ChunkedArray, dtype: str | None) -> pd.Series:
         return cells.to_pandas(integer_object_nulls=True).astype(object)
     if dtype == "category":
         return cells.to_pandas()
-    target = pd.api.types.pandas_dtype(dtype)
+    target: Any = pd.api.types.pandas_dtype(dtype)
     if hasattr(target, "__from_arrow__") and not isinstance(target, pd.DatetimeTZDtype):
         return pd.Series(target.__from_arrow__(cells))
     if cells.null_count and str(target) in _NULLABLE_INTEGERS:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synthehr.errors import InputError
 from synthehr.io.names import check_names
+from synthehr.kernels import compute as pc
 
 _DAMAGED = "Export it again, and compare its checksum with that of the source."
 # Encodings in which a cell takes about as many bytes in the file as in memory.

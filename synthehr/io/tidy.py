@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from synthehr.arrow_types import is_text
 from synthehr.column import shown
 from synthehr.errors import InputError
 from synthehr.io.names import check_names, odd_names
+from synthehr.kernels import compute as pc
 
 LONG_CELL = 32_767
+_MOST_TRUTHS = 20
+_TRUTHS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"1", "0"})
 _INVISIBLE = "[\u200b\u200c\u200d\u2060\ufeff]"
 
 
@@ -126,6 +128,7 @@ def _text(cells: pa.ChunkedArray, name: str, warnings: list[str]) -> pa.ChunkedA
     longest = pc.max(pc.utf8_length(levels)).as_py() or 0
     if longest > LONG_CELL:
         warnings.append(f"column {shown(name)}: the longest cell has {longest} characters.")
+    _refuse_mixed_truth(levels, name)
     plain = _normalised(levels)
     merged = len(levels) - pc.count_distinct(plain).as_py()
     if merged <= 0:
@@ -147,6 +150,18 @@ def _text(cells: pa.ChunkedArray, name: str, warnings: list[str]) -> pa.ChunkedA
         ],
         cells.type,
     )
+
+
+def _refuse_mixed_truth(levels: pa.Array, name: str) -> None:
+    if not 2 < len(levels) <= _MOST_TRUTHS:
+        return
+    seen = {level.strip().lower() for level in levels.to_pylist()}
+    ways = [way for way in _TRUTHS if seen & way]
+    if seen <= set().union(*_TRUTHS) and len(ways) > 1:
+        raise InputError(
+            f"column {shown(name)} writes yes and no in {len(ways)} ways",
+            hint="Bring them to one, such as true and false.",
+        )
 
 
 def _levels(cells: pa.ChunkedArray) -> pa.Array:

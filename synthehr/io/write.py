@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
@@ -17,6 +16,7 @@ from synthehr.arrow_types import is_text
 from synthehr.errors import ArtifactError
 from synthehr.io.atomic import replacing
 from synthehr.io.pandas_types import metadata_for
+from synthehr.kernels import compute as pc
 
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc")
