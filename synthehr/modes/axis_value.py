@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from numbers import Real
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -74,7 +75,7 @@ def _span(value: object, column: NumericColumn) -> Interval:
 def _read(value: object, data_type: pa.DataType) -> Interval:
     kinds = pa.types
     if kinds.is_integer(data_type) or kinds.is_floating(data_type):
-        number = float(str(value)) if isinstance(value, str) else float(value)  # type: ignore
+        number = float(value) if isinstance(value, str | Real) else float("nan")
         if kinds.is_floating(data_type) and np.isfinite(number):
             number = float(np.asarray(number, data_type.to_pandas_dtype()))
         return number, number
@@ -101,7 +102,10 @@ def _moment(value: object, data_type: pa.DataType) -> Interval:
     if isinstance(value, dt.datetime) and data_type.tz is not None and value.tzinfo is None:
         value = value.replace(tzinfo=ZoneInfo(data_type.tz))
     low, high = _exact(value, data_type)
-    return low, high + (86_400 * _PER_SECOND[data_type.unit] - 1 if is_day else 0)
+    if is_day:
+        # The number before midnight: 1 less would be midnight again where a float is coarser.
+        high = float(np.nextafter(low + 86_400 * _PER_SECOND[data_type.unit], low))
+    return low, high
 
 
 def _exact(value: object, data_type: pa.DataType) -> Interval:
