@@ -31,38 +31,46 @@ class MixtureConfig:
 
 
 class Tables(nn.Module):
-    """Log-odds of the classes, and of each column's (token, part) cells within each class."""
+    """Log-odds of the classes, and how each class moves those of each column's tokens."""
 
     def __init__(self, fields: Fields, classes: int) -> None:
         super().__init__()
-        self.widths = [int(field.parts.max(initial=1)) for field in fields]
         self.weights = nn.Parameter(torch.zeros(classes))
-        self.cells = nn.ParameterList(_starting_cells(field, classes) for field in fields)
+        self.tokens = nn.ParameterList(
+            nn.Parameter(0.2 * torch.randn(classes, field.size)) for field in fields
+        )
         for place, field in enumerate(fields):
-            # a token has as many parts as its column says: the cells beyond do not exist
-            real = torch.arange(self.widths[place]) < torch.from_numpy(field.parts)[:, None]
-            closed = torch.where(real.flatten(), 0.0, -torch.inf)
-            self.register_buffer(f"closed_{place}", closed, persistent=False)
+            # classes differ from the column's shares by what they learn; where a value lies
+            # within its bin is the same in every class, and so not learned
+            shares = torch.from_numpy(field.shares).float().clamp_min(1e-4)
+            self.register_buffer(f"shares_{place}", shares, persistent=False)
+            self.register_buffer(f"parts_{place}", _part_chances(field), persistent=False)
 
     def log_chances(self, place: int) -> Tensor:
-        """Log-probability of each cell of a column in each class, (classes, cells)."""
-        return torch.log_softmax(self.cells[place] + self.get_buffer(f"closed_{place}"), dim=1)
+        """Log-probability of each token of a column in each class, (classes, tokens)."""
+        shares = self.get_buffer(f"shares_{place}")
+        return torch.log_softmax(shares.log() + self.tokens[place], dim=1)
+
+    def parts(self, place: int) -> Tensor:
+        """Probability of each part of each token of a column, (tokens, parts)."""
+        return self.get_buffer(f"parts_{place}")
 
     def forward(self, codes: Tensor) -> Tensor:
         """Log-likelihood of records (B, 2, D), in nats, (B,)."""
         joint = torch.log_softmax(self.weights, dim=0).expand(len(codes), -1)
-        for place, width in enumerate(self.widths):
-            cell = codes[:, 0, place] * width + codes[:, 1, place]
-            joint = joint + self.log_chances(place)[:, cell].T
+        for place in range(len(self.tokens)):
+            token, part = codes[:, 0, place], codes[:, 1, place]
+            within = self.parts(place)[token, part].log()[:, None]
+            joint = joint + self.log_chances(place)[:, token].T + within
         return joint.logsumexp(dim=1)
 
 
-def _starting_cells(field: Field, classes: int) -> nn.Parameter:
-    """Start every class near the column's shares; a little noise tells the classes apart."""
-    width = int(field.parts.max(initial=1))
-    shares = torch.from_numpy(field.shares).float().clamp_min(1e-4)
-    logits = (shares / torch.from_numpy(field.parts)).log().repeat_interleave(width)
-    return nn.Parameter(logits + 0.3 * torch.randn(classes, len(logits)))
+def _part_chances(field: Field) -> Tensor:
+    real = torch.arange(int(field.parts.max(initial=1))) < torch.from_numpy(field.parts)[:, None]
+    if field.part_shares is None:
+        return real.float()
+    chances = (torch.from_numpy(field.part_shares).float() + 0.01) * real
+    return chances / chances.sum(dim=1, keepdim=True)
 
 
 @final
@@ -81,11 +89,11 @@ class Mixture(Model):
 
     @classmethod
     def sized(cls, fields: Fields, n_records: int, settings: Mapping[str, Any]) -> MixtureConfig:
-        return apply(MixtureConfig(classes=min(64, max(4, n_records // 100))), settings)
+        return apply(MixtureConfig(classes=min(64, max(4, n_records // 400))), settings)
 
     @classmethod
     def training(cls, fields: Fields, n_records: int, config: MixtureConfig) -> TrainConfig:
-        return TrainConfig(steps=600, batch_size=512, learning_rate=0.05, ema=0.99)
+        return TrainConfig(steps=400, learning_rate=0.02, weight_decay=1.0, ema=0.99)
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
         yield Loss("tables", per_record=-self.tables(batch.codes))
@@ -94,16 +102,20 @@ class Mixture(Model):
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
         weights = torch.softmax(self.tables.weights, dim=0)
         member = torch.multinomial(weights, n, replacement=True, generator=generator)
-        codes = torch.empty(n, 2, len(self.tables.widths), dtype=torch.int64)
-        for place, width in enumerate(self.tables.widths):
-            chances = self.tables.log_chances(place).exp()[member]
-            cell = torch.multinomial(chances, 1, generator=generator)[:, 0]
-            codes[:, 0, place], codes[:, 1, place] = cell // width, cell % width
+        codes = torch.empty(n, 2, len(self.tables.tokens), dtype=torch.int64)
+        for place in range(codes.shape[2]):
+            token = _drawn(self.tables.log_chances(place).exp()[member], generator)
+            codes[:, 0, place] = token
+            codes[:, 1, place] = _drawn(self.tables.parts(place)[token], generator)
         return codes
 
     @torch.no_grad()
     def held_out_loss(self, codes: Tensor) -> float:
         return -float(self.tables(codes.long()).mean())
+
+
+def _drawn(chances: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.multinomial(chances, 1, generator=generator)[:, 0]
 
 
 def main() -> None:
