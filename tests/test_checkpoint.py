@@ -15,6 +15,7 @@ from tiny import CPU, Marginals, make, records, weights
 from synthehr.config import TrainConfig
 from synthehr.errors import ArtifactError
 from synthehr.train import train
+from synthehr.train.checkpoint import note_of
 
 HERE = Path(__file__).parent
 CONFIG = TrainConfig(steps=40, batch_size=64, learning_rate=0.05, warmup=5, evaluations=8)
@@ -40,6 +41,7 @@ def fit(
         checkpoint=path,
         checkpoint_every=0.0,
         resume=True,
+        note={"seed": 17},
     )
 
 
@@ -50,7 +52,7 @@ def test_killed_at_random_points_it_comes_to_the_same_bytes(tmp_path: Path) -> N
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     kills, equal = done.stdout.split()
@@ -85,6 +87,12 @@ def test_the_file_is_data_only_and_private(tmp_path: Path) -> None:
         assert any(name.endswith("exp_avg_sq") for name in list(file.keys()))
     assert path.stat().st_mode & 0o777 == 0o600
     assert [item.name for item in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_callers_note_is_found_again(tmp_path: Path) -> None:
+    assert note_of(tmp_path / "run") == {}
+    fit(make(), tmp_path / "run", until=5)
+    assert note_of(tmp_path / "run") == {"seed": 17}
 
 
 def test_refuses_the_checkpoint_of_another_run(tmp_path: Path) -> None:

@@ -74,13 +74,13 @@ def test_the_clock_ends_a_run_and_brings_the_learning_rate_down() -> None:
         TrainConfig(steps=10**9, batch_size=64, warmup=0, evaluations=4),
         seed=1,
         runtime=CPU,
-        max_minutes=0.5 / 60,
+        max_minutes=1.0 / 60,
         callbacks=[lambda state: rates.append(state.optimisers["logits"].param_groups[0]["lr"])],
     )
     assert history.stopped_by == "clock"
-    assert 0.5 <= history.seconds < 3.0
+    assert 1.0 <= history.seconds < 20.0
     assert 1 <= len(history.curve) <= 4
-    assert rates[0] > 5 * rates[-1]
+    assert rates[0] > 2 * rates[-1]
 
 
 def test_a_callback_ends_a_run() -> None:
@@ -185,6 +185,18 @@ def test_bfloat16_where_it_is_fast_or_asked_for() -> None:
         assert history.precision == str(dtype).removeprefix("torch.")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_trains_on_a_gpu() -> None:
+    model, same = make(), make()
+    for each in (model, same):
+        history = train(
+            each, records(600), records(200, 1), SHORT, seed=1, runtime=find_runtime("cuda")
+        )
+        assert history.device == "cuda:0"
+    assert weights(model.cpu()) == weights(same.cpu())
+
+
 def test_finds_the_device_that_is_asked_for() -> None:
     assert find_runtime("cpu").device == torch.device("cpu")
 
@@ -256,7 +268,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("stream", "drawn"), [(io.StringIO(), False), (Terminal(), True)])
 def test_progress_is_drawn_on_a_terminal_only(stream: io.StringIO, drawn: bool) -> None:
-    config = TrainConfig(steps=10**6, batch_size=64, evaluations=4)
+    config = TrainConfig(steps=10**6, batch_size=64, evaluations=40)
     with progress(stream) as callback:
         train(
             make(),

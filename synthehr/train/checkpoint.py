@@ -27,7 +27,8 @@ def identity(state: State, codes: Tensor, held_out: Tensor, seed: int) -> dict[s
     digest = hashlib.sha256()
     for part in (codes, held_out):
         digest.update(part.cpu().contiguous().numpy().data)
-    model = f"{type(state.model).__qualname__} {state.model!r}"
+    config = vars(state.model).get("config")
+    model = f"{type(state.model).__qualname__} {config!r} {state.model!r}"
     shapes = [list(tensor.shape) for tensor in tensors(state.model)]
     return {
         "records": digest.hexdigest(),
@@ -40,7 +41,7 @@ def identity(state: State, codes: Tensor, held_out: Tensor, seed: int) -> dict[s
     }
 
 
-def save(state: State, path: Path, run: Mapping[str, Any]) -> None:
+def save(state: State, path: Path, run: Mapping[str, Any], note: Mapping[str, Any]) -> None:
     """Write the state of a run, in place of the file that is there.
 
     Parameters
@@ -51,12 +52,15 @@ def save(state: State, path: Path, run: Mapping[str, Any]) -> None:
         The checkpoint.
     run : mapping
         The run's `identity`.
+    note : mapping
+        What the caller wants to find again with `note_of`.
     """
     from synthehr.io import write_bytes
 
     content = {
         "format": FORMAT,
         "run": dict(run),
+        "note": dict(note),
         "step": state.step,
         "seconds": state.seconds,
         "curve": [list(point) for point in state.curve],
@@ -66,6 +70,17 @@ def save(state: State, path: Path, run: Mapping[str, Any]) -> None:
     }
     flat = {name: tensor.cpu().clone() for name, tensor in _named(state).items()}
     write_bytes(path, pack(content, flat), force=True)
+
+
+def note_of(path: Path) -> dict[str, Any]:
+    """Read the note of a checkpoint; empty where there is no file.
+
+    Raises
+    ------
+    ArtifactError
+        The file is damaged, or no checkpoint of this version.
+    """
+    return _read(path)[0]["note"] if path.exists() else {}
 
 
 def restore(state: State, path: Path, run: Mapping[str, Any]) -> None:
@@ -78,14 +93,7 @@ def restore(state: State, path: Path, run: Mapping[str, Any]) -> None:
     """
     if not path.exists():
         return
-    try:
-        container = open_container(path)
-        saved = unpack(container)
-    except ArtifactError as error:
-        raise _refusal(f"cannot be used: {error.message}") from None
-    content = container.content
-    if content.get("format") != FORMAT:
-        raise _refusal("was written by another version of synthehr")
+    content, saved = _read(path)
     other = [key for key, value in run.items() if content["run"].get(key) != value]
     if other:
         raise _refusal(f"belongs to a run with other {' and other '.join(other)}")
@@ -99,6 +107,17 @@ def restore(state: State, path: Path, run: Mapping[str, Any]) -> None:
             raise _refusal("does not fit the model")
         with torch.no_grad():
             tensor.copy_(saved[name])
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        container = open_container(path)
+        saved = unpack(container)
+    except ArtifactError as error:
+        raise _refusal(f"cannot be used: {error.message}") from None
+    if container.content.get("format") != FORMAT:
+        raise _refusal("was written by another version of synthehr")
+    return container.content, saved
 
 
 def _named(state: State) -> dict[str, Tensor]:

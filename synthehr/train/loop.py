@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,7 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every: float = 30.0,
     resume: bool = False,
+    note: Mapping[str, Any] | None = None,
 ) -> History:
     """Train a model; it ends with the averaged weights of the lowest held-out loss.
 
@@ -105,6 +107,9 @@ def train(
         Seconds between two checkpoints.
     resume : bool
         Whether to go on from that file, if it exists.
+    note : mapping, optional
+        JSON values to keep in that file, such as the seed that this one was derived from;
+        `synthehr.train.checkpoint.note_of` reads them.
 
     Raises
     ------
@@ -122,7 +127,7 @@ def train(
         run = identity(state, codes, held_out, seed)
         if resume:
             restore(state, checkpoint, run)
-        write = partial(save, path=checkpoint, run=run)
+        write = partial(save, path=checkpoint, run=run, note=note or {})
         callbacks = [*callbacks, every(checkpoint_every, write)]
     draw = drawer(model, codes, fields, config, seed)
     started = time.monotonic() - state.seconds
