@@ -1,0 +1,217 @@
+"""The network of the autoregressive model: any subset of columns in, every column out.
+
+Shapes: B records, D columns, V tokens of all columns side by side, P parts at most.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from synthehr.encode.fields import Field, Fields
+from synthehr.models.layers import Residual
+
+LOGIT_LIMIT = 60.0
+"""Logits are clamped here, so that no column's sum of exponentials overflows or vanishes."""
+IMPOSSIBLE = -1e4
+"""Logit of a part that its token does not have."""
+
+
+@final
+class ColumnCrossEntropy(torch.autograd.Function):
+    """Cross-entropy of each column over a flat vector of logits.
+
+    The columns' sums of exponentials are one product with a 0/1 matrix, forward and
+    backward, in place of D small softmaxes; the clamp makes the usual subtraction of
+    the largest logit needless.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, columns: Tensor) -> Tensor:
+        """Map logits (B, V), targets (B, D) and membership (V, D) to losses (B, D)."""
+        exponentials = logits.float().clamp(-LOGIT_LIMIT, LOGIT_LIMIT).exp_()
+        sums = exponentials @ columns
+        ctx.save_for_backward(exponentials, sums, target, columns)
+        ctx.logits_dtype = logits.dtype
+        chosen = logits.gather(1, target).float().clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
+        return sums.log() - chosen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Scale the softmax by the losses' gradients and subtract them at the targets."""
+        (gradient,) = gradients
+        exponentials, sums, target, columns = ctx.saved_tensors
+        logits = exponentials.mul_((gradient / sums) @ columns.T)
+        logits.scatter_add_(1, target, -gradient)
+        return logits.to(ctx.logits_dtype), None, None
+
+
+def rank_features(positions: NDArray[np.float64], frequencies: int) -> NDArray[np.float32]:
+    """Continuous features of a rank in (0, 1): itself, its normal score, Fourier pairs.
+
+    Bins alone do not say which bins are neighbours; these do, and let tight numeric
+    relations generalise (Gorishniy et al. 2022, arXiv:2203.05556).
+
+    Returns
+    -------
+    ndarray of shape (*positions.shape, 2 + 2 * frequencies), float32
+    """
+    rank = torch.from_numpy(np.clip(positions, 1e-4, 1 - 1e-4))
+    angles = math.pi * rank[..., None] * 2.0 ** torch.arange(frequencies)
+    plain = torch.stack([2 * rank - 1, torch.special.ndtri(rank) / 1.5], -1)
+    return torch.cat([plain, angles.sin(), angles.cos()], -1).float().numpy()
+
+
+@final
+class AnyOrderNetwork(nn.Module):
+    """A residual MLP over the embeddings of the known cells.
+
+    Parameters
+    ----------
+    fields : Fields
+        The columns.
+    width, blocks, embedding, frequencies, part_width : int
+    dropout : float
+        See `synthehr.models.autoregressive.AutoregressiveConfig`.
+    """
+
+    def __init__(
+        self,
+        fields: Fields,
+        *,
+        width: int,
+        blocks: int,
+        embedding: int,
+        frequencies: int,
+        dropout: float,
+        part_width: int,
+    ) -> None:
+        super().__init__()
+        sizes = np.array([field.size for field in fields])
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
+        self.ordered = [d for d, field in enumerate(fields) if field.positions is not None]
+        self.parted = [d for d, field in enumerate(fields) if field.has_parts]
+        self.most_parts = max(int(field.parts.max()) for field in fields)
+        self.part_width = part_width
+        tokens, columns = int(sizes.sum()), len(fields)
+
+        self.embedding = nn.Embedding(tokens, embedding)
+        nn.init.normal_(self.embedding.weight, std=0.5)
+        rank_width = 2 + 2 * frequencies
+        self.input_widths = [embedding] * columns + [rank_width] * len(self.ordered) + [columns]
+        self.input = nn.Linear(sum(self.input_widths), width)
+        self.body = nn.Sequential(
+            *(Residual(width, width, dropout) for _ in range(blocks)), nn.LayerNorm(width)
+        )
+        self.token_head = nn.Linear(width, tokens)
+        if self.parted:
+            self.part_rise = nn.Linear(width, len(self.parted) * part_width)
+            self.part_embedding = nn.Embedding(tokens, part_width)
+            nn.init.normal_(self.part_embedding.weight, std=0.1)
+            heads = torch.zeros(len(self.parted), part_width, self.most_parts)
+            self.part_fall = nn.Parameter(heads)
+        with torch.no_grad():
+            # The heads start at the marginals, so that training only has to learn what differs.
+            self.token_head.weight.mul_(0.1)
+            self.token_head.bias.copy_(torch.from_numpy(np.concatenate([
+                np.log((field.shares + 1e-4) / (1 + 1e-4 * field.size)) for field in fields
+            ])))  # fmt: skip
+
+        ranks = np.zeros((tokens, self.most_parts, rank_width), np.float32)
+        part_bias = np.full((tokens, self.most_parts), IMPOSSIBLE, np.float32)
+        for start, field in zip(self.starts, fields, strict=False):
+            fill_tables(field, ranks[start : start + field.size], part_bias[start:], frequencies)
+        self.register_buffer("ranks", torch.from_numpy(ranks.reshape(-1, rank_width)), False)
+        self.register_buffer("part_bias", torch.from_numpy(part_bias), False)
+        self.register_buffer("offsets", torch.tensor(self.starts[:-1]), False)
+        self.register_buffer("ordered_index", torch.tensor(self.ordered, dtype=torch.long), False)
+        self.register_buffer("parted_index", torch.tensor(self.parted, dtype=torch.long), False)
+        membership = np.repeat(np.eye(columns, dtype=np.float32), sizes, axis=0)
+        self.register_buffer("membership", torch.from_numpy(membership), False)
+
+    ranks: Tensor
+    part_bias: Tensor
+    offsets: Tensor
+    ordered_index: Tensor
+    parted_index: Tensor
+    membership: Tensor
+
+    def hidden(self, codes: Tensor, known: Tensor) -> Tensor:
+        """Look at the known cells, (B, D) bool, of codes (B, 2, D); (B, width)."""
+        tokens = codes[:, 0] + self.offsets
+        flags = known.float()
+        embedded = self.embedding(tokens) * flags[..., None]
+        rows = tokens[:, self.ordered_index] * self.most_parts + codes[:, 1, self.ordered_index]
+        ranks = functional.embedding(rows, self.ranks) * flags[:, self.ordered_index, None]
+        return self.body(self.input(torch.cat([embedded.flatten(1), ranks.flatten(1), flags], 1)))
+
+    def cross_entropy(self, codes: Tensor, known: Tensor) -> Tensor:
+        """Negative log-likelihood (nats) of every cell given the known ones; (B, D)."""
+        hidden = self.hidden(codes, known)
+        tokens = codes[:, 0] + self.offsets
+        losses: Tensor = ColumnCrossEntropy.apply(  # pyright: ignore[reportAssignmentType]
+            self.token_head(hidden), tokens, self.membership
+        )
+        if not self.parted:
+            return losses
+        tokens = tokens[:, self.parted_index]
+        raised = self.part_rise(hidden).view(-1, len(self.parted), self.part_width)
+        units = functional.silu(raised + self.part_embedding(tokens))
+        logits = torch.einsum("bcr,crp->bcp", units, self.part_fall)
+        logits = logits.float() + functional.embedding(tokens, self.part_bias)
+        target = codes[:, 1, self.parted_index]
+        parts = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
+        return losses.index_add(1, self.parted_index, parts.view(target.shape))
+
+    def nothing_known(self, n: int) -> Tensor:
+        """First layer of n records of which nothing is known; (n, width)."""
+        return self.input.bias.expand(n, -1).clone()
+
+    def add_column(self, first: Tensor, column: int, codes: Tensor) -> Tensor:
+        """First layer when one more column is known."""
+        pieces = self.input.weight.split(self.input_widths, 1)
+        columns = codes.shape[2]
+        tokens = codes[:, 0, column] + self.starts[column]
+        first = first + pieces[-1][:, column]
+        first = first + functional.linear(self.embedding(tokens), pieces[column])
+        if column in self.ordered:
+            ranks = self.ranks[tokens * self.most_parts + codes[:, 1, column]]
+            piece = pieces[columns + self.ordered.index(column)]
+            first = first + functional.linear(ranks, piece)
+        return first
+
+    def token_logits(self, hidden: Tensor, column: int) -> Tensor:
+        """Logits of one column's tokens; (B, size)."""
+        span = slice(self.starts[column], self.starts[column + 1])
+        weight, bias = self.token_head.weight[span], self.token_head.bias[span]
+        return functional.linear(hidden, weight, bias).float().clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
+
+    def part_logits(self, hidden: Tensor, column: int, tokens: Tensor) -> Tensor:
+        """Logits of the parts of one column's tokens, (B,); (B, P)."""
+        index = self.parted.index(column)
+        span = slice(index * self.part_width, (index + 1) * self.part_width)
+        raised = functional.linear(hidden, self.part_rise.weight[span], self.part_rise.bias[span])
+        tokens = tokens + self.starts[column]
+        units = functional.silu(raised + self.part_embedding(tokens))
+        return (units @ self.part_fall[index]).float() + self.part_bias[tokens]
+
+
+def fill_tables(
+    field: Field, ranks: NDArray[np.float32], part_bias: NDArray[np.float32], frequencies: int
+) -> None:
+    """Write one column's rank features and the logits of its parts' shares."""
+    if field.positions is not None:
+        ranks[:, : field.positions.shape[1]] = rank_features(field.positions, frequencies)
+        if field.null is not None:
+            ranks[field.null] = 0.0
+    for token, parts in enumerate(field.parts):
+        shares = np.ones(1) if field.part_shares is None else field.part_shares[token, :parts]
+        part_bias[token, :parts] = np.log(shares + 1e-4)

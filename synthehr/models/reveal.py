@@ -1,0 +1,211 @@
+"""Drawing records from an any-order network: one column after the other is revealed.
+
+Given cells are known from the start. Then come the *restricted* columns (a set, a
+range, a bin whose part is open), each drawn from what its restriction leaves; then the
+open ones, in the table's order.
+
+Two restrictions A and B are not independent: drawing a in A and then b in B given a
+misses the factor P(B | a). So candidates are drawn and one is chosen with
+a chance in proportion to the product of these factors (sampling importance resampling,
+Rubin 1987, doi:10.1080/01621459.1987.10478461).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synthehr.encode.fields import Fields
+from synthehr.errors import ConditionError
+from synthehr.models.any_order import AnyOrderNetwork
+from synthehr.models.base import OPEN, Given
+
+CANDIDATES = 32
+"""Draws of the restricted columns among which one is chosen."""
+
+
+@dataclass
+class Partial:
+    """Records of which some columns are known.
+
+    Attributes
+    ----------
+    codes : Tensor of shape (n, 2, D), int64
+        Tokens and parts; 0 where unknown.
+    known : Tensor of shape (n, D), bool
+        Whether token and part are known.
+    first : Tensor of shape (n, width)
+        First layer of the network, to which each known column adds.
+    log_chance : Tensor of shape (n,)
+        Logarithm of the chance that the restrictions drawn so far hold.
+    """
+
+    codes: Tensor
+    known: Tensor
+    first: Tensor
+    log_chance: Tensor
+
+    def copy(self) -> Partial:
+        """Copy what drawing changes in place."""
+        return Partial(self.codes.clone(), self.known.clone(), self.first, self.log_chance)
+
+
+def draw_records(
+    network: AnyOrderNetwork, fields: Fields, n: int, given: Given, generator: torch.Generator
+) -> Tensor:
+    """Draw codes of shape (n, 2, D).
+
+    Raises
+    ------
+    ConditionError
+        A restriction allows no token of its column.
+    """
+    allowed = {column: _weights(fields, column, given) for column in given.allowed}
+    forced = {} if given.codes is None else _open_parts(fields, given.codes)
+    partial = _start(network, fields, n, given)
+    restricted = sorted({*allowed, *forced})
+    if restricted:
+        exact = len(restricted) == 1 and not forced and _all_or_nothing(*allowed.values())
+        drawn = partial.copy()
+        for candidate in range(1 if exact else CANDIDATES):
+            other = partial.copy()
+            for column in restricted:
+                _draw(network, other, column, generator, allowed.get(column), forced.get(column))
+            drawn = other if candidate == 0 else _choose(drawn, other, generator)
+        partial = drawn
+    for column in range(len(fields)):
+        _draw(network, partial, column, generator)
+    return partial.codes
+
+
+def _weights(fields: Fields, column: int, given: Given) -> Tensor:
+    """Weights (size, P) of a restricted column's parts.
+
+    Raises
+    ------
+    ConditionError
+        All are zero.
+    """
+    weights = given.allowed[column].float()
+    if not weights.any():
+        raise ConditionError(
+            f"the condition on column {fields[column].column!r} holds for no value that was learned",
+            hint="widen the range or the set",
+        )
+    return weights
+
+
+def _open_parts(fields: Fields, codes: Tensor) -> dict[int, Tensor]:
+    """Find columns whose token is known and whose part is open: their tokens, or `OPEN`."""
+    found = {}
+    for column, field in enumerate(fields):
+        tokens = torch.where(codes[:, 1, column] == OPEN, codes[:, 0, column], OPEN)
+        if field.has_parts and bool((tokens != OPEN).any()):
+            found[column] = tokens
+    return found
+
+
+def _all_or_nothing(weights: Tensor) -> bool:
+    """Whether each token is allowed wholly or not at all."""
+    return bool(
+        (weights.amin(1) == weights.amax(1)).all() and ((weights == 0) | (weights == 1)).all()
+    )
+
+
+def _start(network: AnyOrderNetwork, fields: Fields, n: int, given: Given) -> Partial:
+    """Begin with the given cells."""
+    device = network.offsets.device
+    codes = torch.zeros(n, 2, len(fields), dtype=torch.int64, device=device)
+    known = torch.zeros(n, len(fields), dtype=torch.bool, device=device)
+    partial = Partial(codes, known, network.nothing_known(n), torch.zeros(n, device=device))
+    if given.codes is None:
+        return partial
+    for column, field in enumerate(fields):
+        token, part = given.codes[:, 0, column], given.codes[:, 1, column]
+        settled = (token != OPEN) & ((part != OPEN) | (not field.has_parts))
+        codes[:, 0, column] = token.where(settled, 0)
+        codes[:, 1, column] = part.where(settled, 0).clamp_(min=0)
+        _reveal(network, partial, column, settled)
+    return partial
+
+
+def _reveal(network: AnyOrderNetwork, partial: Partial, column: int, rows: Tensor) -> None:
+    """Let the network see a column in some rows."""
+    if bool(rows.any()):
+        seen = network.add_column(partial.first, column, partial.codes)
+        partial.first = torch.where(rows[:, None], seen, partial.first)
+        partial.known[:, column] |= rows
+
+
+def _draw(
+    network: AnyOrderNetwork,
+    partial: Partial,
+    column: int,
+    generator: torch.Generator,
+    allowed: Tensor | None = None,
+    forced: Tensor | None = None,
+) -> None:
+    """Draw one column in the rows in which it is unknown."""
+    rows = ~partial.known[:, column]
+    if not bool(rows.any()):
+        return
+    hidden = network.body(partial.first)
+    logits = network.token_logits(hidden, column)
+    drawn_from, log_chance = logits, torch.zeros_like(partial.log_chance)
+    log_share = torch.zeros(logits.shape[1], device=logits.device)
+    if allowed is not None:
+        bias = network.part_bias[network.starts[column] :][: len(allowed), : allowed.shape[1]]
+        log_share = (bias.softmax(1) * allowed).sum(1).log()
+        drawn_from = drawn_from + log_share
+    if forced is not None:
+        tokens = torch.arange(logits.shape[1], device=logits.device)
+        wrong = (forced[:, None] != OPEN) & (forced[:, None] != tokens)
+        drawn_from = drawn_from.masked_fill(wrong, -torch.inf)
+    if allowed is not None or forced is not None:
+        log_chance = drawn_from.logsumexp(1) - logits.logsumexp(1)
+    tokens = pick(drawn_from, generator)
+    partial.codes[:, 0, column] = tokens.where(rows, partial.codes[:, 0, column])
+    if column in network.parted:
+        logits = network.part_logits(hidden, column, tokens)
+        if allowed is not None:
+            weights = torch.zeros_like(logits)
+            weights[:, : allowed.shape[1]] = allowed[tokens]
+            restricted = logits + weights.log()
+            # The token was drawn by the parts' shares; the record's own part chances correct it.
+            log_chance = log_chance + restricted.logsumexp(1) - logits.logsumexp(1)
+            log_chance = log_chance - log_share[tokens]
+            logits = restricted
+        parts = pick(logits, generator)
+        partial.codes[:, 1, column] = parts.where(rows, partial.codes[:, 1, column])
+    partial.log_chance = partial.log_chance + log_chance.where(rows, 0.0)
+    _reveal(network, partial, column, rows)
+
+
+def _choose(first: Partial, other: Partial, generator: torch.Generator) -> Partial:
+    """Keep, in each row, one of two with a chance in proportion to theirs.
+
+    The kept one carries the sum of both, so that any number of candidates can follow.
+    """
+    both = torch.logaddexp(first.log_chance, other.log_chance)
+    noise = torch.rand(both.shape, generator=generator, device=both.device)
+    take = noise.log() < other.log_chance - both
+    return Partial(
+        other.codes.where(take[:, None, None], first.codes),
+        other.known.where(take[:, None], first.known),
+        other.first.where(take[:, None], first.first),
+        both,
+    )
+
+
+def pick(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw an index from each row of logits (n, K); (n,), int64.
+
+    One uniform number a row against the cumulated chances: cheaper than a Gumbel variable
+    for each index. It stays below the last sum, so that an index of chance 0 is never drawn.
+    """
+    sums = (logits - logits.amax(1, keepdim=True)).exp_().cumsum(1)
+    uniform = torch.rand(len(logits), 1, generator=generator, device=logits.device)
+    threshold = uniform * (1 - 1e-6) * sums[:, -1:]
+    return torch.searchsorted(sums, threshold, right=True)[:, 0]
