@@ -1,4 +1,4 @@
-"""Can a boosted-tree classifier tell synthetic records from real ones, and by what?
+"""Whether boosted trees can tell synthetic records from real ones, and by which columns.
 
 The classifier two-sample test, 5-fold; AUROC .5 means that it cannot.
 
@@ -9,28 +9,20 @@ Lopez-Paz and Oquab, 2017, arXiv:1610.06545
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.evaluate.clock import Clock
 from synthehr.evaluate.metric import Estimate, bootstrap
-from synthehr.evaluate.scores import auroc, auroc_of, for_trees
+from synthehr.evaluate.scores import auroc, auroc_of, for_trees, trees
 from synthehr.evaluate.views import View
 
 ROWS = 10_000
 PERMUTED_ROWS = 1_000
 FOLDS = 5
 CELLS = 255
-
-
-class Classifier(Protocol):
-    """What is used of a fitted classifier."""
-
-    def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Predict the probability of each class, (n, 2)."""
-        ...
 
 
 class Detection(NamedTuple):
@@ -81,8 +73,6 @@ def detect(
     Detection or None
         None when there are too few records or there is no time for a single fold.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     n = min(real.rows, synthetic.rows, ROWS)
     a, b = real.sample(n, rng), synthetic.sample(n, rng)
     if min(a.n_patients, b.n_patients) < 2 * FOLDS:
@@ -98,13 +88,11 @@ def detect(
         if not clock.allows(until, longest):
             break
         test = fold == k
-        trees = HistGradientBoostingClassifier(
-            categorical_features=categorical, max_iter=100, random_state=0
-        )
-        trees.fit(x[~test], y[~test])
-        scores[test] = trees.predict_proba(x[test])[:, 1]
+        detector = trees("AUROC", categorical, {"max_iter": 100})
+        detector.fit(x[~test], y[~test])
+        scores[test] = detector.predict_proba(x[test])[:, 1]
         if importances:
-            drops.append(_permuted(trees, x[test], y[test], rng))
+            drops.append(_permuted(detector, x[test], y[test], rng))
         longest, before = max(longest, clock.spent - before), clock.spent
     done = np.isfinite(scores)
     if not done.any():
@@ -112,11 +100,11 @@ def detect(
     # Folds have models of their own, whose scores are compared as they are: what the scorer does.
     estimate = bootstrap(auroc_of(y[done], scores[done]), groups[done], rng)
     importance = np.mean(drops, axis=0) if drops else None
-    return Detection(estimate, importance, int(len(np.unique(fold[done]))))
+    return Detection(estimate, importance, len(np.unique(fold[done])))
 
 
 def _permuted(
-    trees: Classifier,
+    detector: Any,
     x: NDArray[np.float64],
     y: NDArray[np.bool_],
     rng: np.random.Generator,
@@ -124,13 +112,13 @@ def _permuted(
     """AUROC lost when each column in turn is permuted; shape (D,)."""
     some = rng.permutation(len(x))[:PERMUTED_ROWS]
     x, y = x[some], y[some]
-    whole = auroc(y, trees.predict_proba(x)[:, 1])
+    whole = auroc(y, detector.predict_proba(x)[:, 1])
     lost = np.zeros(x.shape[1])
     order = rng.permutation(len(x))
     for j in range(x.shape[1]):
         column = x[:, j].copy()
         x[:, j] = column[order]
-        lost[j] = whole - auroc(y, trees.predict_proba(x)[:, 1])
+        lost[j] = whole - auroc(y, detector.predict_proba(x)[:, 1])
         x[:, j] = column
     return lost
 

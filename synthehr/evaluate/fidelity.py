@@ -25,9 +25,7 @@ BINS = 10
 DENSE_CELLS = 2_000_000
 
 
-def shapes(
-    real: View, synthetic: View, categorical: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def shapes(real: View, synthetic: View, categorical: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Score each column's distribution; shape (D,), nan where a side has no value."""
     scores = np.full(len(categorical), np.nan)
     for j, is_category in enumerate(categorical):
@@ -39,9 +37,9 @@ def shapes(
 
 
 def _one_minus_tv(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    a, b = a.astype(np.int64), b.astype(np.int64)
-    size = int(max(a.max(), b.max())) + 1
-    p, q = np.bincount(a, minlength=size) / len(a), np.bincount(b, minlength=size) / len(b)
+    x, y = a.astype(np.int64), b.astype(np.int64)
+    size = int(max(x.max(), y.max())) + 1
+    p, q = np.bincount(x, minlength=size) / len(x), np.bincount(y, minlength=size) / len(y)
     return float(1 - np.abs(p - q).sum() / 2)
 
 

@@ -64,10 +64,10 @@ def wilson(hits: float, n: int) -> Estimate:
     if n == 0:
         return Estimate(float("nan"), 0.0, 1.0)
     z = 1.959963984540054
-    share = hits / n
+    share = float(hits) / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
+    return Estimate(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
 
 
 def bootstrap_weights(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Measure = Literal["AUROC", "R2"]
 Weighted = Callable[[NDArray[np.float64] | None], float]
 """A figure of n records as a function of their weights, shape (n,); None: all 1."""
 
@@ -49,9 +51,7 @@ def mean_auroc_of(labels: NDArray[np.int64], shares: NDArray[np.float64]) -> Wei
     if len(present) == 2:
         present = present[:1]
     masks = [labels == level for level in present]
-    areas = [
-        auroc_of(mask, shares[:, level]) for mask, level in zip(masks, present, strict=True)
-    ]
+    areas = [auroc_of(mask, shares[:, level]) for mask, level in zip(masks, present, strict=True)]
 
     def figure(weights: NDArray[np.float64] | None) -> float:
         values = np.array([area(weights) for area in areas])
@@ -81,3 +81,12 @@ def for_trees(values: NDArray[np.float64], categorical: NDArray[np.bool_]) -> ND
     codes[codes >= POOLED_AFTER] = POOLED_AFTER
     pooled[:, categorical] = codes
     return pooled
+
+
+def trees(measure: Measure, categorical: NDArray[np.bool_], settings: Mapping[str, Any]) -> Any:
+    """Make scikit-learn's boosted trees, a classifier for AUROC and a regressor for R2."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    kind = HistGradientBoostingClassifier if measure == "AUROC" else HistGradientBoostingRegressor
+    every = {"categorical_features": categorical, "random_state": 0, **settings}
+    return kind(**every)

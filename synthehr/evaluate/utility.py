@@ -1,4 +1,4 @@
-"""Does a predictor trained on synthetic records do on real ones what one trained on real does?
+"""Whether a predictor trained on synthetic records does as well as one trained on real ones.
 
 TSTR (train on synthetic, test on real) beside TRTR (train on real, test on real), for the
 target and for every column in turn, always tested on real records that trained neither.
@@ -10,7 +10,7 @@ Esteban et al., 2017, arXiv:1706.02633
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,24 @@ from numpy.typing import NDArray
 from synthehr.evaluate.clock import Clock
 from synthehr.evaluate.metric import Estimate, between, bootstrap_weights
 from synthehr.evaluate.results import SMALLEST, Calibration
-from synthehr.evaluate.scores import Weighted, for_trees, mean_auroc_of, r2_of
+from synthehr.evaluate.scores import Measure, Weighted, for_trees, mean_auroc_of, r2_of, trees
 from synthehr.evaluate.views import View
 
-Measure = Literal["AUROC", "R2"]
-TARGET_ROWS = 50_000
+TARGET_ROWS = 100_000
 TARGET_LEVELS = 20
 TURN_ROWS = 3_000
 TURN_LEVELS = 6
+TARGET_TREES: dict[str, Any] = {"max_iter": 150}
+TURN_TREES: dict[str, Any] = {"max_iter": 20, "max_leaf_nodes": 15, "learning_rate": 0.2}
 
 
-class Task(NamedTuple):
-    """Predicting column `j`: classes of the target, or None for a regression of its ranks."""
+class Target(NamedTuple):
+    """The column `j` to predict: how it is scored, its classes (0 for a regression), the trees."""
 
     j: int
     measure: Measure
     classes: int
-    rounds: int
+    trees: dict[str, Any]
 
 
 class Prediction(NamedTuple):
@@ -101,12 +102,13 @@ def target_utility(
         test patients; the luck of the training is not in them.
     """
     real, synthetic = real.sample(TARGET_ROWS, rng), synthetic.sample(TARGET_ROWS, rng)
-    task, columns = _task(j, [real, synthetic, test], categorical, TARGET_LEVELS, 150, ranks=False)
+    views = [real, synthetic, test]
+    target, columns = _target(j, views, categorical, TARGET_LEVELS, TARGET_TREES, ranks=False)
     known = ~np.isnan(columns[2])
     if len(np.unique(columns[2][known])) < 2:
         return None
-    of_real = _predict(task, real, columns[0], test, columns[2], categorical)
-    of_synthetic = _predict(task, synthetic, columns[1], test, columns[2], categorical)
+    of_real = _predict(target, real, columns[0], test, columns[2], categorical)
+    of_synthetic = _predict(target, synthetic, columns[1], test, columns[2], categorical)
     if of_real is None or of_synthetic is None:
         return None
     weights = bootstrap_weights(test.patients[known], rng)
@@ -114,14 +116,14 @@ def target_utility(
     b = np.array([of_real.figure(w) for w in weights])
     tstr, trtr = of_synthetic.figure(None), of_real.figure(None)
     curves = ()
-    if task.classes == 2 and of_real.shares is not None and of_synthetic.shares is not None:
+    if target.classes == 2 and of_real.shares is not None and of_synthetic.shares is not None:
         truth = columns[2][known] == 1
         curves = (
             _calibration("real", truth, of_real.shares[:, 1]),
             _calibration("synthetic", truth, of_synthetic.shares[:, 1]),
         )
     return Utility(
-        task.measure, between(tstr, a), between(trtr, b), between(tstr / trtr, a / b), curves
+        target.measure, between(tstr, a), between(trtr, b), between(tstr / trtr, a / b), curves
     )
 
 
@@ -154,19 +156,20 @@ def every_column(
             break
         before = clock.spent
         tried += 1
-        task, columns = _task(j, [real, synthetic, test], categorical, TURN_LEVELS, 30, ranks=True)
+        views = [real, synthetic, test]
+        target, columns = _target(j, views, categorical, TURN_LEVELS, TURN_TREES, ranks=True)
         known = ~np.isnan(columns[2])
         both = [
-            _predict(task, view, column, test, columns[2], categorical)
+            _predict(target, view, column, test, columns[2], categorical)
             for view, column in ((synthetic, columns[1]), (real, columns[0]))
         ]
         if both[0] is not None and both[1] is not None:
             figures = [prediction.figure for prediction in both if prediction is not None]
-            turn = Turn(int(j), task.measure, figures[0](None), figures[1](None))
+            turn = Turn(int(j), target.measure, figures[0](None), figures[1](None))
             if np.isfinite([turn.synthetic, turn.real]).all():
                 turns.append(turn)
                 resampled = [[figure(w[known]) for w in weights] for figure in figures]
-                draws.append(_skill(np.array(resampled), task.measure))
+                draws.append(_skill(np.array(resampled), target.measure))
         longest = max(longest, clock.spent - before)
     clock.cap("every column in turn", tried, len(categorical), "columns")
     if not turns:
@@ -184,21 +187,21 @@ def _skill(figure: NDArray[np.float64], measure: Measure) -> NDArray[np.float64]
     return np.maximum(2 * figure - 1 if measure == "AUROC" else figure, 0.0)
 
 
-def _task(
+def _target(
     j: int,
     views: list[View],
     categorical: NDArray[np.bool_],
     most_levels: int,
-    rounds: int,
+    trees: dict[str, Any],
     *,
     ranks: bool,
-) -> tuple[Task, list[NDArray[np.float64]]]:
+) -> tuple[Target, list[NDArray[np.float64]]]:
     """Decide how to predict column j, and bring it to codes or numbers; the last view tests."""
     columns = [view.values[:, j] for view in views]
     if categorical[j]:
         codes = [np.minimum(column, most_levels - 1) for column in columns]
         classes = int(max(np.nanmax(c, initial=0) for c in codes)) + 1
-        return Task(j, "AUROC", max(classes, 2), rounds), codes
+        return Target(j, "AUROC", max(classes, 2), trees), codes
     tested = np.unique(columns[-1][~np.isnan(columns[-1])])
     if len(tested) <= most_levels:
         distinct = np.unique(np.concatenate(columns))
@@ -211,56 +214,48 @@ def _task(
             codes = [np.searchsorted(distinct, c).astype(np.float64) for c in columns]
         for code, column in zip(codes, columns, strict=True):
             code[np.isnan(column)] = np.nan
-        return Task(j, "AUROC", max(len(distinct), 2), rounds), codes
+        return Target(j, "AUROC", max(len(distinct), 2), trees), codes
     if ranks:
         reference = np.sort(columns[0][~np.isnan(columns[0])])
         if len(reference):
             columns = [_ranks(column, reference) for column in columns]
-    return Task(j, "R2", 0, rounds), columns
+    return Target(j, "R2", 0, trees), columns
 
 
-def _ranks(
-    values: NDArray[np.float64], reference: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _ranks(values: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
     left = np.searchsorted(reference, values, side="left")
     right = np.searchsorted(reference, values, side="right")
     return np.where(np.isnan(values), np.nan, (left + right) / (2 * len(reference)))
 
 
 def _predict(
-    task: Task,
+    target: Target,
     train: View,
-    target: NDArray[np.float64],
+    column: NDArray[np.float64],
     test: View,
     truth: NDArray[np.float64],
     categorical: NDArray[np.bool_],
 ) -> Prediction | None:
     """Train on the records that have a target and answer for the test records that have one."""
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    others = np.arange(len(categorical)) != task.j
+    others = np.arange(len(categorical)) != target.j
     mask = categorical[others]
-    has, tested = ~np.isnan(target), ~np.isnan(truth)
+    has, tested = ~np.isnan(column), ~np.isnan(truth)
     if not others.any() or has.sum() < 2 * SMALLEST or tested.sum() < 2 * SMALLEST:
         return None
     x = for_trees(train.values[np.ix_(has, others)], mask)
     x_test = for_trees(test.values[np.ix_(tested, others)], mask)
-    y, y_test = target[has], truth[tested]
-    if task.measure == "R2":
-        regressor = HistGradientBoostingRegressor(
-            categorical_features=mask, max_iter=task.rounds, random_state=0
-        )
-        return Prediction(r2_of(y_test, regressor.fit(x, y).predict(x_test)), None)
-    shares = np.zeros((len(x_test), task.classes))
+    y, y_test = column[has], truth[tested]
+    if target.measure == "R2":
+        answers = trees("R2", mask, target.trees).fit(x, y).predict(x_test)
+        return Prediction(r2_of(y_test, answers), None)
+    shares = np.zeros((len(x_test), target.classes))
     present, counts = np.unique(y.astype(np.int64), return_counts=True)
     if len(present) < 2:
         shares[:, present] = 1.0
     else:
         # Early stopping splits by class, which a class of one record does not survive.
-        stop = "auto" if counts.min() > 1 else False
-        classifier = HistGradientBoostingClassifier(
-            categorical_features=mask, max_iter=task.rounds, random_state=0, early_stopping=stop
-        )
+        stop: dict[str, Any] = {} if counts.min() > 1 else {"early_stopping": False}
+        classifier = trees("AUROC", mask, target.trees | stop)
         shares[:, present] = classifier.fit(x, y.astype(np.int64)).predict_proba(x_test)
     return Prediction(mean_auroc_of(y_test.astype(np.int64), shares), shares)
 

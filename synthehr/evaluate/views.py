@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from synthehr.column import shown
 from synthehr.errors import InputError
 from synthehr.evaluate.results import ColumnKind
 
@@ -101,7 +102,7 @@ class Views:
         """Mask of shape (D,): which columns hold codes."""
         return np.array([column.kind == "category" for column in self.columns])
 
-    def with_tables(self, real: View, synthetic: View, holdout: View | None) -> Self:
+    def with_tables(self, real: View, synthetic: View, holdout: View | None) -> Views:
         """Put other records under the same columns."""
         return replace(self, real=real, synthetic=synthetic, holdout=holdout)
 
@@ -131,7 +132,8 @@ def align(
     Raises
     ------
     InputError
-        If a table is empty, lacks a column, has one too many, or holds another kind of value.
+        If a table is empty, lacks a column, has one too many, or holds another kind of value,
+        or if a patient is in both the real and the held-out table.
     """
     tables = {"real": real, "synthetic": synthetic}
     if holdout is not None:
@@ -139,6 +141,8 @@ def align(
     skipped = {*leave_out, patient}
     names = [name for name in real.column_names if name not in skipped]
     _check_columns(tables, names, skipped, patient)
+    if patient is not None and holdout is not None:
+        _check_patients(real.column(patient), holdout.column(patient), patient)
     columns, values = [], []
     for name in names:
         chunks = [table.column(name) for table in tables.values()]
@@ -186,9 +190,9 @@ def _check_columns(
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:5])
+    first = ", ".join(shown(name) for name in names[:5])
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"the column{'s' if len(names) > 1 else ''} {shown}{more}"
+    return f"the column{'s' if len(names) > 1 else ''} {first}{more}"
 
 
 def _sort_of(dtype: pa.DataType) -> str:
@@ -216,13 +220,13 @@ def _column(
     known = [sort for sort in sorts if sort != "null"]
     if "other" in known:
         raise InputError(
-            f"column {name!r} holds nested or binary values, which cannot be compared",
+            f"column {shown(name)} holds nested or binary values, which cannot be compared",
             hint="drop the column from every table",
         )
     for sort, table in zip(sorts, which, strict=True):
         if sort != "null" and sort != known[0]:
             raise InputError(
-                f"column {name!r} holds {known[0]} in one table and {sort} in the {table} one",
+                f"column {shown(name)} holds {known[0]} in one table and {sort} in the {table} one",
                 hint="write both tables with the same column types",
             )
     if not known:
@@ -292,13 +296,23 @@ def _codes(
     return tuple(str(label) for label in labels[order]), np.split(codes, ends)
 
 
+def _check_patients(real: pa.ChunkedArray, holdout: pa.ChunkedArray, patient: str) -> None:
+    known, seen = (pc.cast(ids, pa.large_string()).unique() for ids in (real, holdout))
+    shared = len(set(seen.to_pylist()) & set(known.to_pylist()))
+    if shared:
+        raise InputError(
+            f"{shared} of {len(seen)} held-out patients have records in the real table too",
+            hint=f"hold whole patients out, by column {shown(patient)}",
+        )
+
+
 def _patients(table: pa.Table, patient: str | None) -> NDArray[np.int64]:
     if patient is None:
         return np.arange(table.num_rows, dtype=np.int64)
     column = table.column(patient)
     if column.null_count:
         raise InputError(
-            f"the patient column {patient!r} has {column.null_count} nulls",
+            f"the patient column {shown(patient)} has {column.null_count} nulls",
             hint="every record needs a patient; drop those records",
         )
     if isinstance(column.type, pa.DictionaryType):
