@@ -51,9 +51,9 @@ _SHAPES: tuple[tuple[str, str, float], ...] = (
     ("email", r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$", 0.1),
     ("URL", r"^(?i:https?://|ftp://|www\.)\S+$", 0.5),
     ("social security number", r"^\d{3}-\d{2}-\d{4}$", 0.5),
+    ("device number", r"^(?i:[0-9a-f]{2}[:-]){5}[0-9a-fA-F]{2}$", 0.8),
     ("IP address", r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$", 0.8),
     ("IP address", r"^(?i:[0-9a-f]{0,4}:){3,7}[0-9a-fA-F]{0,4}$", 0.8),
-    ("device number", r"^(?i:[0-9a-f]{2}[:-]){5}[0-9a-fA-F]{2}$", 0.8),
     ("uuid", r"^(?i:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$", 0.8),
     ("phone number", r"^\+\d[\d ()./-]{6,18}$", 0.5),
     ("phone number", r"^\(?0?\d{2,4}\)?[ ./-]\d{3,4}[ ./-]?\d{3,4}( ?x\d+)?$", 0.8),
@@ -124,15 +124,16 @@ def _shaped(name: str, cells: pa.ChunkedArray, found: Guess) -> Suspicion | None
                 return None
         return _checked(values.cast(pa.string()))
     values = pc.utf8_trim_whitespace(values)
+    # A right check digit says more than a shape does.
+    checked = _checked(values)
+    if checked is not None:
+        return checked
     for what, pattern, least in _SHAPES:
         hits = pc.sum(pc.match_substring_regex(values, pattern)).as_py() or 0
         if hits >= min(3, len(values)) and hits >= least * len(values) and hits >= 3:
             if what == "phone number" and _are_dates(values):
                 continue
             return Suspicion(what, f"its cells have the shape of: {what}")
-    checked = _checked(values)
-    if checked is not None:
-        return checked
     if found.distinct >= _ENOUGH and _share(values, _named(values)) >= 0.5:
         return Suspicion("name", "its cells are common names of persons")
     return _record_number(name, values, found)
