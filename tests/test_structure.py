@@ -39,17 +39,17 @@ HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "sdmetrics", "pandas", "pola
 # Data goes one way: a room imports rooms that stand before it, and nothing calls back up.
 ROOMS = (
     ("errors",),
-    ("container", "lock", "seeds", "split", "arrow_types"),
-    ("column", "schema", "schema_json", "infer", "identifiers", "io"),
-    ("config",),
+    ("column", "config", "arrow_types", "words", "kernels", "person_names"),
+    ("container", "lock", "seeds", "split"),
+    ("schema", "schema_json", "kinds", "identifiers", "infer", "checks", "doubts", "io"),
     ("encode",),
-    ("models", "batches", "demo", "summary"),
+    ("models", "batches", "summary", "demo"),
     ("train", "evaluate"),
     ("artifact", "modes"),
-    ("fitting", "drawing"),
+    ("fitting", "drawing", "gates", "inspection"),
     ("synthesizer",),
-    ("commands", "release"),
-    ("cli",),
+    ("release",),
+    ("commands", "cli"),
 )
 
 
