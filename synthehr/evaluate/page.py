@@ -214,7 +214,7 @@ def _nulls(columns: Sequence[ColumnResult]) -> dict[str, Any] | None:
 
 def _strip(metric: Metric) -> dict[str, Any] | None:
     """Place a figure, its interval and its ceiling on an axis from worst to best."""
-    scale = words.SCALES[metric.section]
+    scale = words.scale_of(metric)
     if not math.isfinite(metric.value) or (
         metric.section == "similarity" and metric.better != "ceiling"
     ):

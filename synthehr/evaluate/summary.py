@@ -18,11 +18,25 @@ from synthehr.evaluate.words import (
     number,
     percent,
     reading,
+    scale_of,
     title,
 )
 
 _NAMED = 3
+_SAID_BY_OTHERS = frozenset({"null_share_error_mean", "target_ratio"})
 _TOLD_APART = 0.01
+_PLAIN = {
+    "detection_auroc": "Shown a synthetic and a real record, a detector picks out the synthetic "
+    "one in {0} of cases; real from real in {1}; by chance in 50 %.",
+    "null_share_error": "The share of nulls is off by {0} at most in any column; between real "
+    "tables by {1}.",
+    "rare_levels_held": "{0} of the rare levels occur; as many real records hold {1}.",
+    "exact_copies": "{0} of the synthetic table equal a training record; of the held-out one {1}.",
+    "near_copies": "{0} of the synthetic table lie nearer to training records than nearly all "
+    "held-out ones do; of the held-out one {1}.",
+    "nearer_to_training": "{0} of the synthetic table lie nearer to training than to held-out "
+    "records; {1} if it favoured neither.",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,13 @@ class Summary:
 
 def summarise(results: Results) -> Summary:
     """Put the results into plain words."""
-    near = [metric for metric in results.metrics if reading(metric) == "near"]
+    near = [
+        metric
+        for metric in results.metrics
+        if reading(metric) == "near"
+        and metric.section != "diagnostic"
+        and metric.name not in _SAID_BY_OTHERS
+    ]
     rest = [metric for metric in results.metrics if reading(metric) in ("apart", "far")]
     rest.sort(key=lambda metric: -_severity(metric))
     unread = [metric for metric in results.metrics if metric.section == "similarity"]
@@ -89,21 +109,32 @@ def _compared(results: Results) -> str:
     text += f" and {count(held_out)} held out" if held_out else ", none held out"
     if results.patients != results.rows:
         text += f" ({count(results.patients[0])} real patients)"
-    ceilings = "the held-out records" if results.ceiling_from == "holdout" else "two halves"
-    return f"{text}; ceilings compare real with real: {ceilings}."
+    readings = [reading(metric) for metric in results.metrics]
+    judged = len(readings) - readings.count("unread")
+    if not judged:
+        return f"{text}."
+    return (
+        f"{text}. Of {judged} figures {readings.count('near')} are close to what real records "
+        f"score, {readings.count('apart')} at some distance, {readings.count('far')} far from it."
+    )
 
 
 def _severity(metric: Metric) -> float:
-    return (distance(metric) or 0.0) / SCALES[metric.section].far
+    return (distance(metric) or 0.0) / scale_of(metric).far
 
 
 def _sentence(metric: Metric) -> str:
-    text = f"{title(metric.name)} {number(metric.value)}"
+    plain = _PLAIN.get(metric.name) if metric.ceiling is not None else None
+    write = percent if plain else number
+    value = write(metric.value)
     if metric.low is not None and metric.high is not None:
-        text += f" ({number(metric.low)} to {number(metric.high)})"
-    if metric.ceiling is not None:
-        text += f", real records {number(metric.ceiling)}"
-    return text + "."
+        value += f" ({write(metric.low)} to {write(metric.high)})"
+    if plain:
+        return plain.format(value, write(metric.ceiling))
+    text = f"{title(metric.name)}: {value}"
+    return text + (
+        f"; real records {number(metric.ceiling)}." if metric.ceiling is not None else "."
+    )
 
 
 def _culprits(results: Results) -> Iterator[str]:

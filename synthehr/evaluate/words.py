@@ -49,9 +49,44 @@ SCALES = {
     "utility": ReadingScale(0.5, 1.0, 0.02, 0.10),
     "missingness": ReadingScale(0.25, 0.0, 0.01, 0.05),
     "coverage": ReadingScale(0.0, 1.0, 0.05, 0.20),
-    "diagnostic": ReadingScale(0.5, 1.0, 0.001, 0.05),
     "similarity": ReadingScale(0.0, 1.0, math.nan, math.nan),
+    "diagnostic": ReadingScale(0.5, 1.0, 0.01, 0.05),
 }
+_OWN_SCALES = {
+    "calibration_error": ReadingScale(0.25, 0.0, 0.01, 0.05),
+    "every_column": ReadingScale(0.0, 1.0, 0.02, 0.10),
+    "null_patterns": ReadingScale(0.5, 1.0, 0.01, 0.05),
+    "target_r2": ReadingScale(0.0, 1.0, 0.02, 0.10),
+}
+_TITLES = {
+    "shape": "Distribution of single columns",
+    "trend": "Dependence between pairs of columns",
+    "detection_auroc": "Telling synthetic from real records",
+    "target_auroc": "Predicting the target, AUROC",
+    "target_r2": "Predicting the target, R²",
+    "target_ratio": "Predicting the target, synthetic over real",
+    "calibration_error": "Error of predicted shares",
+    "every_column": "Predicting every column in turn",
+    "null_share_error": "Largest error of a column’s share of nulls",
+    "null_share_error_mean": "Mean error of the shares of nulls",
+    "null_patterns": "Nulls that occur together",
+    "rare_levels_held": "Rare levels that are held",
+    "alpha_precision": "Records that are plausible (α-precision)",
+    "beta_recall": "Real records that are covered (β-recall)",
+    "exact_copies": "Exact copies of training records",
+    "near_copies": "Near copies of training records",
+    "nearer_to_training": "Nearer to training than to held-out records",
+    "distance_ratio": "Nearest over second nearest distance",
+    "sdmetrics_shapes": "SDMetrics column shapes",
+    "sdmetrics_trends": "SDMetrics column pair trends",
+    "sdmetrics_validity": "SDMetrics data validity",
+    "sdmetrics_structure": "SDMetrics data structure",
+}
+
+
+def scale_of(metric: Metric) -> ReadingScale:
+    """Return how a figure is read."""
+    return _OWN_SCALES.get(metric.name, SCALES[metric.section])
 
 
 def number(value: float | None) -> str:
@@ -77,11 +112,9 @@ def short(value: float) -> str:
 
 
 def title(name: str) -> str:
-    """Write a metric's name as words."""
+    """Say what a figure is about; a name that is not known is written as words."""
     words = name.replace("_", " ").strip()
-    for short_form in ("auroc", "tstr", "trtr", "r2", "nll"):
-        words = " ".join(w.upper() if w == short_form else w for w in words.split(" "))
-    return words[:1].upper() + words[1:]
+    return _TITLES.get(name, words[:1].upper() + words[1:])
 
 
 def distance(metric: Metric) -> float | None:
@@ -94,7 +127,7 @@ def distance(metric: Metric) -> float | None:
 
 def reading(metric: Metric) -> Reading:
     """Read a figure: near its ceiling, apart, or far; similarity figures are never read."""
-    scale, gap = SCALES[metric.section], distance(metric)
+    scale, gap = scale_of(metric), distance(metric)
     if metric.section == "similarity" or gap is None:
         return "unread"
     ceiling = metric.ceiling if metric.ceiling is not None else math.nan
@@ -122,10 +155,11 @@ def most_different(columns: tuple[ColumnResult, ...], most: int) -> list[ColumnR
 
 
 def percent(share: float | None) -> str:
-    """Write a share as a percentage with one decimal."""
+    """Write a share as a percentage with one decimal, two below a tenth."""
     if share is None or not math.isfinite(share):
         return "–"
-    return f"{100 * share:.1f} %"
+    decimals = 2 if 0 < round(share, 4) < 0.001 else 1
+    return f"{100 * share:.{decimals}f}\u00a0%"
 
 
 def exact(value: float) -> str:
