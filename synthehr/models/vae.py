@@ -108,11 +108,12 @@ class Autoencoder(nn.Module):
         cut = [field for field in fields if field.has_parts]
         most_tokens = max((field.size for field in cut), default=1)
         most_parts = max((int(field.parts.max()) for field in cut), default=1)
-        self.part_shape = (len(cut), most_parts)
-        self.parts = nn.Linear(width, len(cut) * most_parts)
+        # a table without parts keeps a head that nothing reads: torch warns of empty layers
+        self.part_shape = (max(len(cut), 1), most_parts)
+        self.parts = nn.Linear(width, self.part_shape[0] * most_parts)
         nn.init.zeros_(self.parts.weight)
-        self.part_bias = nn.Parameter(torch.zeros(len(cut), most_tokens, most_parts))
-        closed = torch.zeros(len(cut), most_tokens, most_parts)
+        self.part_bias = nn.Parameter(torch.zeros(*self.part_shape[:1], most_tokens, most_parts))
+        closed = torch.zeros_like(self.part_bias)
         for place, field in enumerate(cut):
             held = torch.from_numpy(field.parts)[:, None]
             closed[place, : field.size] = torch.where(
@@ -136,8 +137,8 @@ class Autoencoder(nn.Module):
     def part_logits(self, hidden: Tensor, tokens: Tensor) -> Tensor:
         """Logits of the parts of the given tokens (B, D); (B, P, parts)."""
         held = tokens[:, self.axes.with_parts]
-        column = torch.arange(self.part_shape[0], device=tokens.device)
-        logits = self.parts(hidden).float().view(-1, *self.part_shape)
+        column = torch.arange(held.shape[1], device=tokens.device)
+        logits = self.parts(hidden).float().view(-1, *self.part_shape)[:, column]
         return logits + self.part_bias[column, held] + self.closed_parts[column, held]
 
     def surprise(self, latent: Tensor, codes: Tensor) -> Tensor:
