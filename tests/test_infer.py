@@ -83,8 +83,8 @@ def test_distinct_measurements_are_never_ids(name):
     assert column_of(RANDOM.permutation(10**6)[:N] + 5, name).kind == "integer"
 
 
-def test_row_39_a_million_distinct_texts_are_an_id_or_text_and_not_a_category():
-    many = pa.array(np.arange(1_000_000)).cast(pa.string())
+def test_row_39_very_many_distinct_texts_are_an_id_or_text_and_not_a_category():
+    many = pa.array(np.arange(300_000)).cast(pa.string())
     assert column_of(pa.array([f"X{i}" for i in range(20_000)])).kind == "id"
     assert column_of(many, "code").kind in ("id", "text")
 
@@ -208,7 +208,7 @@ def test_row_35_binary_columns_are_refused():
 
 def test_row_11_extension_types_are_refused_by_name():
     cells = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(16)] * 10, pa.binary(16)))
-    with pytest.raises(SchemaError, match="extension type arrow.uuid"):
+    with pytest.raises(SchemaError, match=r"extension type arrow\.uuid"):
         infer(pa.table({"key": cells}))
 
 

@@ -48,7 +48,11 @@ def types_from_metadata(schema: pa.Schema) -> dict[str, str] | None:
             continue
         data_type = schema.field(name).type
         if entry.get("pandas_type") == "categorical":
-            types[name] = "category"
+            # pandas restores text categories only: Parquet knows no other.
+            if pa.types.is_dictionary(data_type):
+                types[name] = "category"
+        elif dtype.endswith("[pyarrow]") and dtype != "string[pyarrow]":
+            types[name] = f"{_ARROW}{dtype.removesuffix('[pyarrow]')}]"
         elif pa.types.is_timestamp(data_type) and dtype.startswith("datetime64"):
             zone = f", {data_type.tz}" if data_type.tz else ""
             types[name] = f"datetime64[{data_type.unit}{zone}]"

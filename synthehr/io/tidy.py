@@ -130,7 +130,9 @@ def _text(cells: pa.ChunkedArray, name: str, warnings: list[str]) -> pa.ChunkedA
         warnings.append(f"column {shown(name)}: the longest cell has {longest} characters.")
     _refuse_mixed_truth(levels, name)
     plain = _normalised(levels)
-    merged = len(levels) - pc.count_distinct(plain).as_py()
+    merged = 0
+    if pc.all(pc.equal(plain, levels)).as_py() is False:
+        merged = len(levels) - pc.count_distinct(plain).as_py()
     if merged <= 0:
         return cells
     warnings.append(
@@ -171,5 +173,7 @@ def _levels(cells: pa.ChunkedArray) -> pa.Array:
 
 
 def _normalised(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    if pc.all(pc.string_is_ascii(cells)).as_py() is not False:
+        return pc.ascii_rtrim_whitespace(cells)
     seen = pc.replace_substring_regex(cells, _INVISIBLE, "")
     return pc.utf8_rtrim_whitespace(pc.utf8_normalize(seen, "NFC"))
