@@ -22,7 +22,7 @@ from synthehr.demo import (
     true_shares,
 )
 from synthehr.demo.visits import GLUCOSE_MISSING, MEDICATION_MOVES, MEDICATIONS, VISITS_MEAN
-from synthehr.errors import InputError
+from synthehr.errors import ArtifactError
 
 N = 100_000
 
@@ -103,7 +103,7 @@ def test_every_patient_appears_once() -> None:
 
 def test_demo_leaves_an_earlier_one_alone(tmp_path) -> None:
     (tmp_path / "cohort.parquet").write_bytes(b"mine")
-    with pytest.raises(InputError, match="nothing was changed"):
+    with pytest.raises(ArtifactError, match="exists"):
         run_demo(tmp_path)
     assert (tmp_path / "cohort.parquet").read_bytes() == b"mine"
 

@@ -7,10 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from synthehr.demo.cohort import simulate
-from synthehr.errors import InputError, SynthehrError
+from synthehr.errors import SynthehrError
 
 COMMANDS = (
     "fit {0}/cohort.parquet -o {0}/cohort.synthehr --patient patient_id --seed 1",
@@ -43,19 +41,16 @@ def run_demo(
 
     Raises
     ------
-    InputError
-        If the folder holds a cohort already and `force` is not set.
+    ArtifactError
+        If the folder holds a cohort already and `force` is not set, or cannot be written.
     SynthehrError
         If one of the commands fails.
     """
+    from synthehr.io import write_table
+
     cohort = folder / "cohort.parquet"
-    if cohort.exists() and not force:
-        raise InputError(
-            f"{cohort} exists already; nothing was changed",
-            hint="name another folder, or pass --force to overwrite the earlier demo",
-        )
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(simulate(patients, seed), cohort)
+    write_table([simulate(patients, seed)], cohort, force=force)
     print(f"{cohort}: {patients:,} simulated admissions", file=sys.stderr)
     for template in COMMANDS:
         words = [word.format(folder) for word in template.split()]
@@ -67,6 +62,4 @@ def run_demo(
                 f"`synthehr {words[0]}` ended with exit code {done.returncode}",
                 hint=f"what it said stands above; the cohort is in {cohort}",
             )
-    report = folder / "report.html"
-    print(f"\nopen {report} in a browser", file=sys.stderr)
-    return report
+    return folder / "report.html"
