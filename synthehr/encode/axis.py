@@ -20,7 +20,9 @@ from synthehr.errors import SchemaError
 compute: Any = pyarrow.compute
 
 INT64 = np.iinfo(np.int64)
-DAY_MILLISECONDS = 86_400_000
+WIDE_DECIMALS = 9
+FOLD = np.uint64(2**62)
+MOST = np.uint64(2**64 - 1)
 
 
 class Axis(NamedTuple):
@@ -36,6 +38,20 @@ def combined(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def encoded(cells: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    """Encode cells by one dictionary."""
+    if pa.types.is_decimal(cells.type) and cells.type.bit_width < 128:
+        # NOTE: Arrow has no dictionaries of narrow decimals yet.
+        cells = cells.cast(pa.decimal128(cells.type.precision, cells.type.scale))
+    array = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
+    if isinstance(array, pa.ChunkedArray):
+        chunks = array.unify_dictionaries().chunks
+        if len(chunks) != 1:
+            return pa.concat_arrays(chunks) if chunks else pa.array([], array.type)
+        array = chunks[0]
+    return array
 
 
 def value_type(data_type: pa.DataType) -> pa.DataType:
@@ -81,13 +97,13 @@ def to_axis(array: pa.Array, column: str) -> Axis:
         # NOTE: adding zero turns -0.0 into 0.0, so that equal values are one value.
         return Axis(np.where(valid, values, 0.0) + 0.0, valid)
     if pa.types.is_decimal(data_type):
-        return Axis(_unscaled(array), valid)
+        return Axis(np.where(valid, _unscaled(array), 0), valid)
     storage = pa.int32() if data_type.bit_width == 32 else pa.int64()
     if not pa.types.is_integer(data_type):
         array = array.cast(storage)
     filled = compute.fill_null(array, 0).to_numpy(zero_copy_only=False)
     if filled.dtype == np.uint64:
-        filled = np.minimum(filled, np.uint64(INT64.max))
+        return Axis(_folded(filled), valid)
     return Axis(filled.astype(np.int64), valid)
 
 
@@ -106,11 +122,13 @@ def from_axis(
         return pa.array(np.clip(values, -limit, limit).astype(numpy_type), data_type, mask=mask)
     if pa.types.is_decimal(data_type):
         return _scaled(values.astype(np.int64), mask, data_type)
+    if pa.types.is_uint64(data_type):
+        return pa.array(_unfolded(values.astype(np.int64)), data_type, mask=mask)
     if pa.types.is_integer(data_type):
         numpy_type = data_type.to_pandas_dtype()
         limits = np.iinfo(numpy_type)
-        clipped = np.clip(values, max(limits.min, INT64.min), min(limits.max, INT64.max))
-        return pa.array(clipped.astype(numpy_type), data_type, mask=mask)
+        clipped = np.clip(values, limits.min, limits.max).astype(numpy_type)
+        return pa.array(clipped, data_type, mask=mask)
     if pa.types.is_time(data_type):
         per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[data_type.unit]
         values = np.clip(values, 0, 86_400 * per_second - 1)
@@ -120,14 +138,19 @@ def from_axis(
     return pa.array(stored, storage, mask=mask).view(data_type)
 
 
+def decimals_of(data_type: pa.DataType) -> int:
+    """Decimals that a decimal column keeps on its axis: all, at most 9 beyond 18 digits."""
+    return data_type.scale if data_type.precision <= 18 else min(data_type.scale, WIDE_DECIMALS)
+
+
 def _unscaled(array: pa.Array) -> NDArray[np.int64]:
-    """Read the low words of decimals; values beyond int64 are clipped."""
-    precision = max(array.type.precision, 38) if array.type.bit_width <= 128 else 76
-    make = pa.decimal128 if precision == 38 else pa.decimal256
-    filled = compute.fill_null(array.cast(make(precision, array.type.scale)), 0)
-    words = precision // 19 if precision == 38 else 4
-    raw = np.frombuffer(filled.buffers()[1], np.int64).reshape(-1, words)
-    raw = raw[filled.offset : filled.offset + len(filled)]
+    """Read decimals as integers; those beyond int64 are clipped."""
+    scale = decimals_of(array.type)
+    wide = array.type.bit_width == 256
+    wanted = pa.decimal256(76, scale) if wide else pa.decimal128(38, scale)
+    kept = array.cast(wanted, safe=False)
+    raw = np.frombuffer(kept.buffers()[1], np.int64).reshape(-1, 4 if wide else 2)
+    raw = raw[kept.offset : kept.offset + len(kept)]
     low, high = raw[:, 0], raw[:, -1]
     fits = (raw[:, 1:] == (low >> 63)[:, None]).all(axis=1)
     return np.where(fits, low, np.where(high < 0, INT64.min, INT64.max))
@@ -136,12 +159,29 @@ def _unscaled(array: pa.Array) -> NDArray[np.int64]:
 def _scaled(
     values: NDArray[np.int64], mask: NDArray[np.bool_] | None, data_type: pa.DataType
 ) -> pa.Array:
-    """Make decimals from unscaled integers, without passing through text."""
-    limit = 10 ** min(data_type.precision, 18) - 1 if data_type.precision <= 18 else INT64.max
+    """Make decimals from integers, without passing through text or floats."""
+    scale = decimals_of(data_type)
+    limit = min(10 ** (data_type.precision - data_type.scale + scale) - 1, INT64.max)
     clipped = np.clip(values, -limit, limit)
     words = np.stack([clipped, clipped >> 63], axis=1)
     buffer = pa.py_buffer(np.ascontiguousarray(words).tobytes())
-    array = pa.Array.from_buffers(pa.decimal128(38, data_type.scale), len(values), [None, buffer])
+    array = pa.Array.from_buffers(pa.decimal128(38, scale), len(values), [None, buffer])
     if mask is not None:
         array = compute.if_else(pa.array(mask), pa.scalar(None, array.type), array)
+    if data_type.precision > 38:
+        array = array.cast(pa.decimal256(76, scale))
     return array.cast(data_type)
+
+
+def _folded(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Lay unsigned integers on the int64 axis: exact below 2**62, by fours above."""
+    beyond = values >= FOLD
+    return np.where(beyond, FOLD + (np.maximum(values, FOLD) - FOLD) // 4, values).astype(np.int64)
+
+
+def _unfolded(values: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Undo `_folded`; the largest integer comes back as itself."""
+    numbers = np.maximum(values, 0).astype(np.uint64)
+    top = FOLD + (MOST - FOLD) // 4
+    beyond = FOLD + (np.clip(numbers, FOLD, top) - FOLD) * 4
+    return np.where(numbers >= top, MOST, np.where(numbers >= FOLD, beyond, numbers))

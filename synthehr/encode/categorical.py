@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
 from synthehr.column import Level, shown
-from synthehr.encode.axis import from_axis, has_axis, to_axis, value_type
+from synthehr.encode.axis import encoded, from_axis, has_axis, to_axis, value_type
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Field
 from synthehr.encode.rare import holders
@@ -224,10 +224,10 @@ def level_indices(
     valid : ndarray of shape (N,)
         Where the cell is not null.
     """
-    encoded = _encoded(cells)
-    valid = encoded.is_valid().to_numpy(zero_copy_only=False)
-    indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    dictionary = encoded.dictionary
+    array = encoded(cells)
+    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    indices = array.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    dictionary = array.dictionary
     data_type = dictionary.type
     if has_axis(data_type):
         axis = to_axis(dictionary, column)
@@ -248,16 +248,6 @@ def level_indices(
     lookup = np.array([numbers.get(level, -1) for level in levels] or [0], dtype=np.int64)
     indices = np.where(valid, lookup[indices], -1)
     return np.maximum(indices, 0), found, indices >= 0
-
-
-def _encoded(cells: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
-    encoded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        chunks = encoded.unify_dictionaries().chunks
-        if not chunks:
-            return pa.array([], encoded.type)
-        encoded = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
-    return encoded
 
 
 def from_levels(

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
-from synthehr.encode.axis import combined, compute, from_axis, has_axis
+from synthehr.encode.axis import INT64, combined, compute, encoded, from_axis, has_axis
 from synthehr.encode.rare import holders
 
 UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -77,7 +77,7 @@ class IdColumn:
         return self._plain(numbers, self.data_type, rows.rng)
 
     def _as_dictionary(self, numbers: NDArray[np.int64], rng: np.random.Generator) -> pa.Array:
-        # NOTE: more ids than the index type can count start again from the first.
+        # NOTE: the index type too can count so many.
         capacity = np.iinfo(self.data_type.index_type.to_pandas_dtype()).max
         distinct, indices = np.unique((numbers - 1) % capacity + 1, return_inverse=True)
         values = self._plain(distinct, self.data_type.value_type, rng)
@@ -92,7 +92,9 @@ class IdColumn:
             return pa.array(_uuids(len(distinct), rng)[indices.reshape(-1)], data_type)
         if self.shape == "number":
             if pa.types.is_integer(data_type):
-                numbers = (numbers - 1) % np.iinfo(data_type.to_pandas_dtype()).max + 1
+                # NOTE: more ids than the type can count start again from the first.
+                most = min(np.iinfo(data_type.to_pandas_dtype()).max, INT64.max)
+                numbers = (numbers - 1) % most + 1
             return from_axis(numbers, np.full(len(numbers), True), data_type)
         digits = pa.array(numbers).cast(pa.string())
         if self.width:
@@ -142,7 +144,7 @@ def fit_identifier(
     """
     data_type = column.type
     values = combined(column)
-    by_patient = is_patient or _same_within(values, patients)
+    by_patient = is_patient or _same_within(column, patients)
     value_type = values.type
     if not is_text(value_type):
         shape = "number" if has_axis(value_type) and not _is_time(value_type) else "null"
@@ -178,15 +180,15 @@ def _is_time(data_type: pa.DataType) -> bool:
     return pa.types.is_temporal(data_type)
 
 
-def _same_within(values: pa.Array, patients: NDArray[np.int64] | None) -> bool:
+def _same_within(column: pa.ChunkedArray, patients: NDArray[np.int64] | None) -> bool:
     """Say whether each patient has one id in all records, and some patient has several."""
-    if patients is None or not len(values):
+    if patients is None or column.null_count:
         return False
-    encoded = values.dictionary_encode(null_encoding="encode")
-    indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    array = encoded(column)
     n_patients = len(np.unique(patients))
-    per_value = holders(indices, len(encoded.dictionary), patients)
-    return n_patients < len(values) and int(per_value.sum()) == n_patients
+    indices = array.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    pairs = holders(indices, len(array.dictionary), patients)
+    return n_patients < len(column) and int(pairs.sum()) == n_patients
 
 
 def _uuids(n: int, rng: np.random.Generator) -> NDArray[np.str_]:

@@ -84,15 +84,17 @@ class Layout:
         units = np.zeros(len(values), dtype=np.int64)
         if self.n_parts:
             places = values if self.grid is None else self.grid.index(values)
-            part = np.searchsorted(self._places[1:-1], places, side="right")
-            units = n_atoms + part
-        if n_atoms and self.n_parts:
-            at = np.minimum(np.searchsorted(self.atoms, values), n_atoms - 1)
-            return np.where(self.atoms[at] == values, at, units)
-        if n_atoms:
-            middles = self.atoms[:-1] / 2 + self.atoms[1:] / 2
-            return np.searchsorted(middles, values)
-        return units
+            units = n_atoms + np.searchsorted(self._places[1:-1], places, side="right")
+        if not n_atoms:
+            return units
+        right = np.minimum(np.searchsorted(self.atoms, values), n_atoms - 1)
+        exact = self.atoms[right] == values
+        if self.n_parts:
+            return np.where(exact, right, units)
+        left = np.maximum(right - 1, 0)
+        floats, atoms = values.astype(np.float64), self.atoms.astype(np.float64)
+        is_left = floats / 2 - atoms[left] / 2 < atoms[right] / 2 - floats / 2
+        return np.where(is_left & ~exact, left, right)
 
     def draw(
         self,

@@ -11,13 +11,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.encode.axis import combined, float_type_of, from_axis, to_axis
+from synthehr.column import shown
+from synthehr.encode.axis import INT64, combined, float_type_of, from_axis, to_axis, value_type
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.cuts import Cuts, cut
 from synthehr.encode.fields import Field
 from synthehr.encode.grid import Grid, find_grid, significant_digits
 from synthehr.encode.layout import Interval, Layout
 from synthehr.encode.rare import holders
+from synthehr.errors import SchemaError
 
 EQUAL_SHARE = 1e-6
 """Least weight of a part that holds a value of a condition, however small its fraction."""
@@ -194,6 +196,11 @@ def fit_numeric(
 ) -> NumericColumn | None:
     """Learn the tokens of a numeric column; None where too few patients hold any value."""
     values, valid = to_axis(combined(cells), column)
+    if pa.types.is_decimal(value_type(cells.type)) and (np.abs(values) >= INT64.max).any():
+        raise SchemaError(
+            f"column {shown(column)} of type {cells.type} holds numbers of more than 18 digits",
+            hint="give it the type double",
+        )
     owners = None if patients is None else patients[valid]
     unique, groups, counts = np.unique(values[valid], return_inverse=True, return_counts=True)
     if not len(unique):

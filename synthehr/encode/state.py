@@ -36,15 +36,15 @@ def pack(
         settings, learned = column.state()
         made = "numeric" if isinstance(column, NumericColumn) else "levels"
         entry |= {"made": made, "settings": settings, "null": column.field.null}
-        entries.append(entry)
         for key in FIELD_ARRAYS:
             array = getattr(column.field, key)
             if array is not None:
                 learned[f"field.{key}"] = array
+        entries.append(entry | {"arrays": sorted(learned)})
         arrays |= {f"{place}.{key}": np.ascontiguousarray(array) for key, array in learned.items()}
     if visits is not None:
         arrays |= {"visits.sizes": visits.sizes, "visits.shares": visits.shares}
-    return {"columns": entries, "notes": list(notes)}, arrays
+    return {"columns": entries, "visits": visits is not None, "notes": list(notes)}, arrays
 
 
 def unpack(
@@ -63,7 +63,7 @@ def unpack(
             for place, entry in enumerate(content["columns"])
         }
         visits = None
-        if "visits.sizes" in arrays:
+        if content["visits"]:
             visits = Visits(arrays["visits.sizes"], arrays["visits.shares"])
         return plan, visits, [str(note) for note in content["notes"]]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, SchemaError):
@@ -74,6 +74,8 @@ def _column(entry: Mapping[str, Any], arrays: Arrays) -> AnyColumn:
     data_type = arrow_type(entry["type"])
     if entry["made"] == "id":
         return IdColumn.from_state(entry["column"], data_type, entry["settings"])
+    if sorted(arrays) != entry["arrays"]:
+        _damaged()
     described = _below("field.", arrays)
     learned = {key: array for key, array in arrays.items() if not key.startswith("field.")}
     field = Field(column=entry["column"], null=entry["null"], **described)
