@@ -197,10 +197,12 @@ def sequence(
 
 def neighbours(order: Sequence[Level], kept: Sequence[Level]) -> list[tuple[Level, int]]:
     """Find for each ordered level the number of the nearest kept one."""
-    places = {level: place for place, level in enumerate(order)}
+    is_numeric = all(isinstance(level, int | float) for level in order)
+    scale = [float(level) for level in order] if is_numeric else list(range(len(order)))
+    places = dict(zip(order, scale, strict=True))
     at = np.array([places[level] for level in kept])
-    middles = (at[:-1] + at[1:]) / 2
-    return list(zip(order, np.searchsorted(middles, np.arange(len(order))).tolist(), strict=True))
+    middles = at[:-1] / 2 + at[1:] / 2
+    return list(zip(order, np.searchsorted(middles, scale).tolist(), strict=True))
 
 
 def _positions(shares: NDArray[np.float64], first: int) -> NDArray[np.float64]:

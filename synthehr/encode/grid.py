@@ -174,9 +174,12 @@ def _stepped(grid: Grid, units: NDArray[np.int64], held: NDArray[np.int64], k: i
     if len(units) < 2 * k or step > LARGEST_STEP:
         # NOTE: the common divisor of few values can be one patient's value; a round number not.
         step = _round_divisor(step)
-    origin = int(units[0]) % step
-    if origin and (len(units) < 2 * k or (held[units == origin] < k).any()):
-        step, origin = 1, 0
+    first = int(units[0]) % step
+    # NOTE: a point of the grid is stored, and it must not be a value of few patients.
+    safe = [each for each in (first, first - step) if (held[units == each] >= k).all()]
+    if first and (len(units) < 2 * k or not safe):
+        step, safe = 1, [0]
+    origin = 0 if first == 0 else safe[0]
     if max(abs(int(units[0])), abs(int(units[-1]))) // step >= LARGEST_INDEX:
         return None
     return replace(grid, step=step, origin=origin)
