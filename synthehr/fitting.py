@@ -6,7 +6,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synthehr import __version__
 from synthehr.artifact import Artifact, model_name
 from synthehr.config import TrainConfig, apply, typed
 from synthehr.encode.config import EncodeConfig
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 CHECKED = 4096
 """Records that are sampled for the shape figure at the end of a fit."""
-
-_LIBRARIES = ("synthehr", "torch", "numpy", "pyarrow")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -304,11 +302,6 @@ def _record(prepared: Prepared, history: History, score: HeldOut | None) -> dict
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that a fit depends on."""
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "source"
-    return found
+    """Versions of Python, of synthehr and of the libraries that a fit depends on."""
+    found = {library: version(library) for library in ("torch", "numpy", "pyarrow")}
+    return {"python": platform.python_version(), "synthehr": __version__, **found}

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from synthehr.evaluate.report import Report
     from synthehr.schema import Schema
 
-DEFAULT_LIMITS: dict[str, float] = {}
+DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.9}
 """Limits of a release, by figure of the report; `--fail-under` changes them."""
+
+SURELY_ABOVE = {"exact_copies": 0.0, "near_copies": 0.0, "nearer_to_training": 0.02}
+"""By how much a privacy figure's whole interval may lie above what real records score."""
 
 
 def limits_of(pairs: Iterable[str]) -> dict[str, float]:
@@ -49,6 +52,37 @@ def check_gates(report: Report, limits: Mapping[str, float]) -> None:
         raise GateError(
             "; ".join(failures), hint="read the report; train longer, or give more records"
         )
+
+
+def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, ...]:
+    """Say what keeps a table from being released.
+
+    Parameters
+    ----------
+    report : Report
+        The report on it.
+    limits : mapping of str to float
+        What the user set with `--fail-under`; it goes before the defaults.
+
+    Returns
+    -------
+    tuple of str
+        One sentence for each gate that fails: `DEFAULT_LIMITS`, the user's limits, and
+        `SURELY_ABOVE` for the figures that the user did not mention.
+    """
+    known = {metric.name: metric for metric in report.metrics}
+    defaults = {name: limit for name, limit in DEFAULT_LIMITS.items() if name in known}
+    sentences = list(report.failures(defaults | dict(limits)))
+    for name, margin in SURELY_ABOVE.items():
+        metric = known.get(name)
+        if name in limits or metric is None or metric.low is None or metric.ceiling is None:
+            continue
+        if metric.low > metric.ceiling + margin:
+            sentences.append(
+                f"{name}: its whole interval ({metric.low:.3f} to {metric.high:.3f}) is above "
+                f"what real records score ({metric.ceiling:.3f})"
+            )
+    return tuple(sentences)
 
 
 def assess(

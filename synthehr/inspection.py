@@ -23,7 +23,7 @@ from synthehr.io import read
 from synthehr.split import patients_of
 
 if TYPE_CHECKING:
-    from synthehr.encode.categorical import CategoricalColumn
+    from synthehr.encode.table import TableEncoder
 
 _HEADER_STARTS = (b'{"', b"{ ")
 
@@ -121,7 +121,7 @@ def describe_model(path: Path) -> Description:
     """
     artifact = load(path)
     content = read_metadata(path)
-    columns = [_column_facts(column) for column in artifact.encoder.columns]
+    columns = _column_facts(artifact.encoder)
     facts = {
         "model": content.content["model"],
         "record": content.content["record"],
@@ -139,8 +139,17 @@ def describe_model(path: Path) -> Description:
         schema_grid(artifact.schema),
         "",
         grid(
-            ("learned column", "tokens", "null share", "values"),
-            ((shown(c["column"]), str(c["tokens"]), f"{c['null_share']:.3f}", c["values"]) for c in columns),
+            ("learned column", "made", "tokens", "null share", "values"),
+            (
+                (
+                    shown(row["column"]),
+                    row["made"],
+                    str(row.get("tokens", "")),
+                    f"{row['null_share']:.3f}" if "null_share" in row else "",
+                    row["values"],
+                )
+                for row in columns
+            ),
         ),
         "",
         grid(("text", "where"), ((shown(text), where) for where, text in texts(content.content))),
@@ -212,17 +221,11 @@ def texts(content: Any, where: str = "") -> Iterator[tuple[str, str]]:
             yield from texts(value, f"{where}[{place}]")
 
 
-def _column_facts(column: NumericColumn | CategoricalColumn) -> dict[str, Any]:
+def _column_facts(encoder: TableEncoder) -> list[dict[str, Any]]:
     from synthehr.modes.given import learned
 
-    field = column.field
-    return {
-        "column": field.column,
-        "tokens": field.size,
-        "null_share": 0.0 if field.null is None else float(field.shares[field.null]),
-        "values": learned(column),
-        **column.describe(),
-    }
+    values = {column.field.column: learned(column) for column in encoder.columns}
+    return [row | {"values": values.get(row["column"], "")} for row in encoder.describe()]
 
 
 def _rare_numbers(

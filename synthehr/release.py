@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from synthehr.errors import ArtifactError, GateError
-from synthehr.gates import DEFAULT_LIMITS
+from synthehr.gates import release_failures
 
 if TYPE_CHECKING:
     from synthehr.evaluate.report import Report
@@ -40,7 +40,7 @@ def release(
     max_minutes: float | None = None,
     on_text: Literal["refuse", "drop"] = "refuse",
     pii: Literal["drop", "keep", "surrogate"] | None = None,
-    limits: Mapping[str, float] = DEFAULT_LIMITS,
+    limits: Mapping[str, float] | None = None,
     include_model: bool = False,
     force: bool = False,
     tell: Callable[[str], None] = lambda text: None,
@@ -61,8 +61,8 @@ def release(
         The column to predict in the report.
     n : int, optional
         How many records; by default as many as are given to the fit.
-    limits : mapping of str to float
-        Gates, see `Report.failures`.
+    limits : mapping of str to float, optional
+        Gates that go before the defaults, see `synthehr.gates.release_failures`.
     include_model : bool
         Whether the model file is put into the folder.
     force : bool
@@ -102,7 +102,7 @@ def release(
         found = _compared(source.table, draft / DATA, synthesizer, target, record)
         found.to_html(draft / "report.html")
         found.to_json(draft / "report.json")
-        failures = found.failures(limits)
+        failures = release_failures(found, limits or {})
         if failures:
             (draft / DATA).unlink()
         else:

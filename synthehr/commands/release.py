@@ -44,7 +44,7 @@ def release(
 ) -> None:
     """Fit, sample, report, and write a folder to hand over if every gate holds."""
     from synthehr import release as releasing
-    from synthehr.gates import DEFAULT_LIMITS, limits_of
+    from synthehr.gates import limits_of
     from synthehr.synthesizer import Synthesizer, settings_of
 
     done = releasing.release(
@@ -58,7 +58,7 @@ def release(
         max_minutes=max_minutes,
         on_text=on_text.value,
         pii=pii and pii.value,
-        limits={**DEFAULT_LIMITS, **limits_of(fail_under or ())},
+        limits=limits_of(fail_under or ()),
         include_model=include_model,
         force=force,
         tell=say,
