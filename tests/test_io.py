@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthehr.errors import ArtifactError, InputError
-from synthehr.io import read, replacing, to_pandas, write_bytes, write_table, write_text
+from synthehr.io import overview, read, replacing, to_pandas, write_bytes, write_table, write_text
 
 MOMENT = datetime.datetime(2020, 2, 29, 12, 30, 15)
 COLUMNS = {
@@ -53,7 +53,7 @@ COLUMNS = {
     "arrow int": pd.array([1, None, 3], dtype="int64[pyarrow]"),
     "arrow text": pd.array(["a", None, "b"], dtype=pd.ArrowDtype(pa.string())),
     "arrow time": pd.array([MOMENT, None, None], dtype=pd.ArrowDtype(pa.timestamp("ms", "UTC"))),
-    "arrow category": pd.array(["a", "b", "a"], pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
+    "arrow category": pd.array(["a", "b"] * 2, pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
     "empty": [None, None, None],
 }  # fmt: skip
 
@@ -160,6 +160,19 @@ def test_any_cells_survive_parquet_or_are_refused_by_name(tmp_path_factory, rows
     assert source.table.column("float").to_pylist() == [row["float"] for row in rows]
     if not source.warnings:
         assert source.table.column("text").to_pylist() == [row["text"] for row in rows]
+
+
+def test_overview_reads_no_cell(tmp_path):
+    table = pa.table({"x": [1, 2], "s": ["a", "b"]})
+    for name, rows in (("t.parquet", 2), ("t.arrow", None)):
+        write_table([table], tmp_path / name)
+        found = overview(tmp_path / name)
+        assert (found.rows, found.schema) == (rows, table.schema)
+    write_table([table], tmp_path / "t.csv")
+    assert overview(tmp_path / "t.csv")[:1] == ("csv",)
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more PAR1")
+    with pytest.raises(InputError, match="damaged"):
+        overview(tmp_path / "t.parquet")
 
 
 def test_only_wanted_columns_are_read(tmp_path):

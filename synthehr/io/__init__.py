@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from synthehr.io.atomic import check_target, replacing, write_bytes, write_text
 from synthehr.io.pandas_types import to_pandas
-from synthehr.io.source import Source, read
+from synthehr.io.source import Overview, Source, overview, read
 from synthehr.io.write import write_table
 
 __all__ = [
+    "Overview",
     "Source",
     "check_target",
+    "overview",
     "read",
     "replacing",
     "to_pandas",

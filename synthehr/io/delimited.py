@@ -81,16 +81,20 @@ def read_csv(
         warnings.append(f"{comments} comment lines at the top were skipped.")
     body = lines[comments:]
     if not any(line.strip() for line in body):
-        raise InputError(f"{path.name} has no rows", hint="Give a file with records in it.")
+        raise _no_rows(path)
     delimiter = options.delimiter or _sniff(path, body)
     if len(delimiter) != 1:
         raise InputError("the delimiter is not one character", hint="Use ',', ';', '|' or a tab.")
     if options.delimiter is None and delimiter != ",":
         warnings.append(f"the delimiter was found to be a {_DELIMITERS[delimiter]}.")
     names = _header(path, body, delimiter)
+    if len(_records(body, delimiter, 2)) == 1 and path.stat().st_size < _HEAD:
+        raise _no_rows(path)
     table = _read_text(path, names, columns, comments, delimiter, encoding, options.nulls)
     if table.num_rows == 0:
-        raise InputError(f"{path.name} has no rows", hint="Give a file with records in it.")
+        raise _no_rows(path)
+    if encoding == "utf8":
+        _refuse_open_quote(path, table)
     table, notes = typed(table, options.decimal, options.dayfirst)
     return table, warnings + notes
 
@@ -234,6 +238,24 @@ def _read_text(
     raise InputError(
         f"{path.name} cannot be read as CSV", hint="Look for quotes that are opened and not closed."
     )
+
+
+def _refuse_open_quote(path: Path, table: pa.Table) -> None:
+    """Refuse a file whose last record has swallowed the rest through a quote left open."""
+    last = table.slice(table.num_rows - 1).to_pylist()[0]
+    if not any(cell is not None and "\n" in cell for cell in last.values()):
+        return
+    with path.open("rb") as file:
+        quotes = sum(block.count(b'"') for block in iter(lambda: file.read(2**20), b""))
+    if quotes % 2:
+        raise InputError(
+            f"{path.name} has a quote that is opened and not closed",
+            hint=f"The record that starts there is number {table.num_rows}.",
+        )
+
+
+def _no_rows(path: Path) -> InputError:
+    return InputError(f"{path.name} has no rows", hint="Give a file with records in it.")
 
 
 def _badly_encoded(path: Path, encoding: str, column: str | None) -> InputError:

@@ -66,7 +66,7 @@ def format_of(path: Path) -> tuple[Format, str | None]:
     else:
         found = "csv"
         _refuse_markup(path, head)
-        if suffix in (".parquet", ".pq", ".arrow", ".feather", ".ipc") and not _is_text(head):
+        if _SUFFIXES.get(suffix, "csv") != "csv" and (len(head) < 8 or not _is_text(head)):
             raise InputError(
                 f"{path.name} cannot be read: damaged file",
                 hint="Its first bytes are not those of its format; export it again.",

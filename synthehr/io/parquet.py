@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from synthehr.errors import InputError
 from synthehr.io.names import check_names
 from synthehr.kernels import compute as pc
 
+T = TypeVar("T")
 _DAMAGED = "Export it again, and compare its checksum with that of the source."
 # Encodings in which a cell takes about as many bytes in the file as in memory.
 _WIDTHS = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
@@ -93,7 +95,29 @@ def read_arrow(path: Path, columns: Sequence[str] | None, max_bytes: int) -> pa.
     return _guarded(path, read)
 
 
-def _guarded(path: Path, read: Callable[[], pa.Table]) -> pa.Table:
+def footer(path: Path, parquet: bool) -> tuple[int | None, pa.Schema]:
+    """Read the number of rows, where the file says it, and the schema.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or encrypted.
+    """
+
+    def read() -> tuple[int | None, pa.Schema]:
+        if parquet:
+            with pq.ParquetFile(path) as source:
+                return source.metadata.num_rows, source.schema_arrow.remove_metadata()
+        with pa.memory_map(str(path)) as source:
+            is_file = source.read(6) == b"ARROW1"
+            source.seek(0)
+            reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+            return None, reader.schema.remove_metadata()
+
+    return _guarded(path, read)
+
+
+def _guarded(path: Path, read: Callable[[], T]) -> T:
     # Arrow's own messages can hold bytes of the file, so none of them is passed on.
     try:
         return read()

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from synthehr.errors import InputError
 from synthehr.io.delimited import CsvOptions, read_csv
-from synthehr.io.formats import format_of
+from synthehr.io.formats import Format, format_of
 from synthehr.io.frames import Loaded, from_arrow, from_frame
-from synthehr.io.parquet import read_arrow, read_parquet
+from synthehr.io.parquet import footer, read_arrow, read_parquet
 from synthehr.io.tidy import tidy
 
 MAX_BYTES = 8 * 2**30
@@ -92,6 +92,41 @@ def read(
             loaded = loaded._replace(table=loaded.table.select(wanted))
     table, warnings = tidy(loaded.table, infinity=infinity)
     return Source(table, loaded.pandas_types, (*loaded.warnings, *warnings))
+
+
+class Overview(NamedTuple):
+    """What a file says of itself, before any cell is read.
+
+    Attributes
+    ----------
+    format : {"parquet", "arrow", "csv"}
+        Told by its first bytes.
+    size : int
+        Bytes on disk.
+    rows : int or None
+        Records; None where only reading them would tell.
+    schema : pyarrow.Schema or None
+        Names and types; None where only reading would tell.
+    """
+
+    format: Format
+    size: int
+    rows: int | None
+    schema: pa.Schema | None
+
+
+def overview(path: str | os.PathLike[str]) -> Overview:
+    """Look at a file's footer only.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is damaged or of an unsafe kind.
+    """
+    place = Path(path)
+    found, _ = format_of(place)
+    rows, schema = (None, None) if found == "csv" else footer(place, found == "parquet")
+    return Overview(found, place.stat().st_size, rows, schema)
 
 
 def _from_file(
