@@ -306,7 +306,8 @@ def test_files_are_not_overwritten_unasked(report: Report, html: str, tmp_path: 
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["seed"] == 7
     with pytest.raises(SynthehrError):
         report.to_html(tmp_path / "r.html")
-    report.to_html(tmp_path / "r.html", force=True)
+    report.to_json(tmp_path / "r.html", force=True)
+    assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("{")
 
 
 def test_charts_are_drawn_only_when_asked_for() -> None:

@@ -135,14 +135,16 @@ def dependence(pairs: Pairs, most: int) -> Markup:
     steps = _steps(pairs)[np.ix_(kept, kept)]
     n = len(kept)
     cell = float(np.clip(540 / n, 11, 30))
-    drawing, axes = figure((n - 1) * cell + 150, (n - 1) * cell + 136, (142, 130, 8, 6))
+    names = [visible(pairs.names[index], 20) for index in kept]
+    room = 14 + 6.2 * max(map(len, names))
+    side = (n - 1) * cell
+    drawing, axes = figure(side + room + 8, side + room + 6, (room, room, 8, 6))
     for shade in range(-SHADES, SHADES + 1):
         places = np.argwhere(np.tril(steps == shade, -1))[:, ::-1]
         squares = [Path(corners, closed=True) for corners in _CELL + places[:, None, :]]
         if squares:
             path = Path.make_compound_path(*squares)
             axes.add_patch(PathPatch(path, facecolor=COLOURS[f"d{shade + SHADES}"], linewidth=0))
-    names = [visible(pairs.names[index], 20) for index in kept]
     axes.set_xlim(-0.5, n - 1.5)
     axes.set_ylim(n - 0.5, 0.5)
     axes.set_xticks(range(n - 1), names[:-1], rotation=90, parse_math=False)
@@ -179,13 +181,13 @@ def importances(rows: Sequence[Bar]) -> Markup:
 
 
 def dumbbells(rows: Sequence[Bar], measure: str) -> Markup:
-    """Draw a figure by column: a grey dot for real records, a coloured one for synthetic."""
+    """Draw a figure by column: a tick for real records, a dot for synthetic ones."""
     drawing, axes = figure(_ROWS_WIDE, 30 + 22 * len(rows), (150, 24, 18, 2))
     places = np.arange(len(rows))
     values = np.asarray([row.value for row in rows])
     real = np.asarray([row.value if row.real is None else row.real for row in rows])
     axes.hlines(places, real, values, color=COLOURS["real"], linewidth=3)
-    axes.plot(real, places, "s", color=COLOURS["ink"], markersize=6, mew=0)
+    axes.plot(real, places, "|", color=COLOURS["ink"], markersize=15, mew=2)
     axes.plot(values, places, "o", color=COLOURS["synthetic"], markersize=8, mew=0)
     both = np.concatenate([real, values])
     _frame_rows(axes, rows, float(both.min()), float(both.max()))

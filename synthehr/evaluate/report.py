@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from synthehr.evaluate import summary as plain
 from synthehr.evaluate.metric import Metric
 from synthehr.evaluate.results import ColumnResult, Histogram, Pairs, Results
 from synthehr.evaluate.words import WATERMARK, number, reading, rounded
+from synthehr.io.atomic import check_target, write_text
 
 if TYPE_CHECKING:
     from synthehr.schema import Schema
@@ -118,7 +120,7 @@ class Report:
         """
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         if path is not None:
-            _write(path, text, force)
+            write_text(path, text, force=force)
         return text
 
     def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
@@ -133,9 +135,11 @@ class Report:
         """
         from synthehr.evaluate.page import render
 
+        if path is not None:
+            check_target(Path(path), force)
         text = render(self.results, self.record or {}, self.schema)
         if path is not None:
-            _write(path, text, force)
+            write_text(path, text, force=force)
         return text
 
     def to_dict(self) -> dict[str, Any]:
@@ -238,9 +242,3 @@ def _schema(schema: Schema | None) -> list[dict[str, Any]] | None:
         return None
     kept = ("name", "kind", "role", "unit", "reason")
     return [{name: getattr(column, name) for name in kept} for column in schema.columns]
-
-
-def _write(path: str | PathLike[str], text: str, force: bool) -> None:
-    from synthehr.io.atomic import write_text
-
-    write_text(path, text, force=force)
