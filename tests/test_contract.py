@@ -93,6 +93,9 @@ def fit(
         runtime=CPU,
         fields=fields,
     )
+    finish = getattr(model, "finish", None)
+    if finish is not None:
+        finish(tensor(records))
     return history.best_held_out
 
 
