@@ -16,7 +16,9 @@ import pytest
 from report_results import METRICS, results
 
 from synthehr.errors import ConfigError, SynthehrError
+from synthehr.evaluate.charts import overlay
 from synthehr.evaluate.report import Report
+from synthehr.evaluate.results import ColumnKind, Histogram
 
 NAMES = ("stroke", "admitted", "age", "smoking_status", "bmi", "glucose", "sex", "weight")
 HOSTILE = (
@@ -254,6 +256,27 @@ def test_empty_sections_do_not_break_the_page() -> None:
     assert "pairs" not in [attributes.get("id") for _, attributes in page.tags]
     json.loads(Report(bare).to_json())
     assert "none held out" in Report(bare).summary()[0]
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [(3.0, 3.0, 4.0), (-8e307, 0.0, 8e307), (0.0, 5e-311, 1e-310), (1e15, 1e15 + 1, 1e15 + 2)],
+)
+@pytest.mark.parametrize("kind", ["number", "date"])
+def test_strange_ranges_are_drawn(edges: tuple[float, ...], kind: ColumnKind) -> None:
+    nothing = float("nan")
+    chart = overlay(Histogram("x", kind, edges, (), (0.5, 0.5), (0.5, 0.5), (0.5, nothing)))
+    assert chart.startswith("<svg") and "nan" not in chart
+
+
+def test_bins_of_too_few_patients_are_gaps() -> None:
+    held_out = {}
+    for last in (0.0, float("nan")):
+        shares = (0.5, 0.5, last)
+        chart = overlay(Histogram("x", "number", (0, 1, 2, 3), (), shares, shares, shares))
+        (line,) = re.findall(r'<path[^>]*class="s-holdout"[^>]*>', chart)
+        held_out[last == 0] = line
+    assert held_out[True] != held_out[False]
 
 
 def test_summary_says_what_is_good_and_what_is_not(report: Report) -> None:

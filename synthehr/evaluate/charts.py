@@ -26,6 +26,8 @@ SHADE = 0.05
 _MOST_LEVELS = 7
 _WIDE, _HIGH = 236, 142
 _ROWS_WIDE = 520
+_LARGEST = 1e100
+_DAYS = (-719_162, 2_932_896)  # the years 1 to 9999, since 1970-01-01
 _DASHED = (0, (2.4, 1.6))
 _CELL = 0.47 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)])
 
@@ -51,18 +53,38 @@ def overlay(histogram: Histogram) -> Markup:
 
 
 def _bins(axes: Axes, histogram: Histogram) -> None:
-    edges = np.asarray(histogram.edges, dtype=np.float64)
-    widths = np.diff(edges)
-    rows = [row for row in (histogram.real, histogram.synthetic, histogram.holdout) if row]
-    densities = np.nan_to_num(np.asarray(rows, dtype=np.float64)) * widths.mean() / widths
-    axes.stairs(densities[0], edges, fill=True, color=COLOURS["real"], linewidth=0)
-    if len(rows) > 2:
+    edges, densities = _densities(histogram)
+    axes.stairs(np.nan_to_num(densities[0]), edges, fill=True, color=COLOURS["real"], linewidth=0)
+    if len(densities) > 2:
+        # A bin of too few patients is a gap in the line, not a zero.
         axes.stairs(densities[2], edges, color=COLOURS["holdout"], linewidth=1.2, linestyle=_DASHED)
-    axes.stairs(densities[1], edges, color=COLOURS["synthetic"], linewidth=1.8)
+    synthetic = np.nan_to_num(densities[1])
+    axes.stairs(synthetic, edges, color=COLOURS["synthetic"], linewidth=1.8)
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, 1.05 * densities.max(initial=0) or 1)
+    axes.set_ylim(0, 1.05 * np.nan_to_num(densities).max(initial=0) or 1)
     axes.yaxis.set_visible(False)
-    _value_axis(axes, is_date=histogram.kind == "date", wide=float(edges[-1] - edges[0]))
+    if edges[0] == histogram.edges[0]:
+        _value_axis(axes, is_date=histogram.kind == "date", wide=float(edges[-1] - edges[0]))
+    else:
+        axes.set_xticks([])
+
+
+def _densities(histogram: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the edges and, one row a table, the share in each bin over its relative width.
+
+    Edges that Matplotlib cannot place are numbered instead.
+    """
+    edges, shares = np.asarray(histogram.edges, dtype=np.float64), _shares(histogram)
+    first, last = _DAYS if histogram.kind == "date" else (-_LARGEST, _LARGEST)
+    if not (np.diff(edges) > 0).all() or edges[0] < first or edges[-1] > last:
+        return np.arange(shares.shape[1] + 1.0) + 0.5, shares
+    widths = np.diff(edges)
+    return edges, shares * (widths.mean() / widths)
+
+
+def _shares(histogram: Histogram) -> NDArray[np.float64]:
+    rows = [row for row in (histogram.real, histogram.synthetic, histogram.holdout) if row]
+    return np.asarray(rows, dtype=np.float64)
 
 
 def _value_axis(axes: Axes, *, is_date: bool, wide: float) -> None:
@@ -81,11 +103,11 @@ def _value_axis(axes: Axes, *, is_date: bool, wide: float) -> None:
 def _levels(axes: Axes, histogram: Histogram) -> None:
     labels, shares = _fold(histogram)
     places = np.arange(len(labels))
-    axes.barh(places, shares[0], height=0.62, color=COLOURS["real"], linewidth=0)
+    axes.barh(places, np.nan_to_num(shares[0]), height=0.62, color=COLOURS["real"], linewidth=0)
     if len(shares) > 2:
         axes.plot(shares[2], places, "|", color=COLOURS["holdout"], markersize=10, mew=1.6)
     axes.plot(shares[1], places, "o", color=COLOURS["synthetic"], markersize=6, mew=0)
-    axes.set_xlim(0, 1.06 * shares.max(initial=0) or 1)
+    axes.set_xlim(0, 1.06 * np.nan_to_num(shares).max(initial=0) or 1)
     axes.set_ylim(max(len(labels), 3) - 0.45, -0.55)
     _name_rows(axes, labels, 15)
     _share_axis(axes, 3)
@@ -93,12 +115,11 @@ def _levels(axes: Axes, histogram: Histogram) -> None:
 
 def _fold(histogram: Histogram) -> tuple[list[str], NDArray[np.float64]]:
     """Keep the commonest levels and sum the rest, so that a small chart stays readable."""
-    rows = [row for row in (histogram.real, histogram.synthetic, histogram.holdout) if row]
-    shares = np.nan_to_num(np.asarray(rows, dtype=np.float64))
-    labels = list(histogram.labels)
+    shares, labels = _shares(histogram), list(histogram.labels)
     if len(labels) > _MOST_LEVELS:
         kept = _MOST_LEVELS - 1
-        shares = np.hstack([shares[:, :kept], shares[:, kept:].sum(axis=1, keepdims=True)])
+        rest = np.nansum(shares[:, kept:], axis=1, keepdims=True)
+        shares = np.hstack([shares[:, :kept], rest])
         labels = [*labels[:kept], f"({len(labels) - kept} more)"]
     return labels, shares
 
