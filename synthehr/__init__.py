@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthehr.errors import SynthehrError
+    from synthehr.evaluate import evaluate
     from synthehr.evaluate.report import Report
     from synthehr.schema import Column, Schema
     from synthehr.synthesizer import Synthesizer, load

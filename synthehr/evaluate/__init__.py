@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,3 +67,12 @@ def evaluate(
     )
     results = measure(prepared.views, target=target, seed=seed, seconds=seconds)
     return Report(prepared.with_caps(results), record or {}, prepared.schema)
+
+
+class _Room(ModuleType):
+    """Lets `synthehr.evaluate` be called although it is a package too."""
+
+    __call__ = staticmethod(evaluate)
+
+
+sys.modules[__name__].__class__ = _Room
