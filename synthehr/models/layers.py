@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -121,12 +122,12 @@ class Spans(nn.Module):
 
     def draw(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one token a column, (B, D), from logits (B, width)."""
-        return self.argmax(logits.float() + gumbel(logits, generator))
+        return self.argmax(logits.float() + gumbel(logits.shape, generator))
 
 
-def gumbel(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw standard Gumbel noise in the shape of `like`, float32."""
-    uniform = torch.rand(like.shape, generator=generator, device=like.device)
+def gumbel(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draw standard Gumbel noise, float32, on the generator's device."""
+    uniform = torch.rand(*shape, generator=generator, device=generator.device)
     return -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
 
 

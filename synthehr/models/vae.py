@@ -25,7 +25,7 @@ from torch.nn import functional
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
-from synthehr.models.base import NOTHING_GIVEN, Batch, Given, Loss, Model
+from synthehr.models.base import Batch, Given, Loss, Model
 from synthehr.models.layers import Axes, Spans, residual_body
 
 CHUNK = 8192
@@ -284,16 +284,14 @@ class VAE(Model):
         ConditionError
             Something is given: this model only draws freely.
         """
-        if given is not NOTHING_GIVEN and (given.codes is not None or given.allowed):
+        if given.codes is not None or given.allowed:
             raise ConditionError(
                 "this model cannot draw under conditions by itself",
                 hint="draw freely and keep what satisfies them, or fit --model autoregressive",
             )
         self.eval()
         chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        noise = torch.randn(
-            n, self.config.latent, generator=generator, device=self.means.device
-        )
+        noise = torch.randn(n, self.config.latent, generator=generator, device=self.means.device)
         spread = torch.empty_like(noise)
         for component in chosen.unique():
             mine = chosen == component
