@@ -1,6 +1,6 @@
 """Drawing records block by block.
 
-Block b of 4096 records has random numbers of its own, made from the seed and b, so that a
+Block b of 1024 records has random numbers of its own, made from the seed and b, so that a
 record depends on the seed and its place alone, and memory does not grow with their number.
 """
 
@@ -21,7 +21,7 @@ from synthehr.modes.partial import keep_given
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Model
 from synthehr.seeds import SAMPLE, derived, generator
 
-BLOCK = 4096
+BLOCK = 1024
 """Records of a block."""
 
 MOST_TRIES = 256

@@ -106,16 +106,16 @@ def test_a_record_depends_on_the_seed_and_its_place_alone() -> None:
     assert fitted().sample(5000, seed=7).equals(many.slice(0, 5000))
     wanted = "sex=F"
     many = fitted().sample(5000, wanted, seed=7)
-    assert fitted().sample(4096, wanted, seed=7).equals(many.slice(0, 4096))
+    assert fitted().sample(1024, wanted, seed=7).equals(many.slice(0, 1024))
 
 
 def test_batches_are_drawn_one_at_a_time() -> None:
     batches = fitted().sample_batches(10**12, seed=1)
     first, second = next(batches), next(batches)
-    assert first.num_rows == second.num_rows == 4096
+    assert first.num_rows == second.num_rows == 1024
     assert not first.equals(second)
     ids = pa.concat_tables([first, second])["patient_id"].to_pylist()
-    assert len(set(ids)) == 8192
+    assert len(set(ids)) == 2048
 
 
 def test_row_6_memory_does_not_grow_with_the_number_of_records() -> None:
@@ -124,7 +124,7 @@ def test_row_6_memory_does_not_grow_with_the_number_of_records() -> None:
     for place, batch in enumerate(batches):
         if place in (10, 60):
             held.append(pa.total_allocated_bytes())
-        assert batch.num_rows == 4096
+        assert batch.num_rows == 1024
         if place == 60:
             break
     assert held[1] - held[0] < 2 * batch.nbytes

@@ -108,6 +108,8 @@ def publish(drawing: Figure, description: str) -> Markup:
     ):
         # Glyphs that Matplotlib's font lacks are drawn by the browser's fonts.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # A histogram over a few hours of one day gets fewer ticks than Matplotlib wishes.
+        warnings.filterwarnings("ignore", message="AutoDateLocator was unable")
         drawing.savefig(buffer, format="svg", metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
     markers = {

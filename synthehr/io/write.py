@@ -87,7 +87,7 @@ def _write_typed(
         schema = schema.with_metadata(metadata_for(schema, types))
     rows = 0
     with _parquet_writer(sink, schema) if parquet else pa.ipc.new_file(sink, schema) as writer:
-        for part in _chained(first, parts):
+        for part in _gathered(_chained(first, parts)):
             part = part.replace_schema_metadata(schema.metadata)
             if parquet:
                 writer.write_table(part, row_group_size=_ROW_GROUP)
@@ -146,3 +146,17 @@ def _first(parts: Iterator[pa.Table]) -> pa.Table:
 def _chained(first: pa.Table, parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
     yield first
     yield from parts
+
+
+def _gathered(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Put small parts together, so that a file has few row groups."""
+    held: list[pa.Table] = []
+    rows = 0
+    for part in parts:
+        held.append(part)
+        rows += part.num_rows
+        if rows >= _ROW_GROUP:
+            yield pa.concat_tables(held)
+            held, rows = [], 0
+    if held:
+        yield pa.concat_tables(held)
