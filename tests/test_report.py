@@ -279,6 +279,13 @@ def test_bins_of_too_few_patients_are_gaps() -> None:
     assert held_out[True] != held_out[False]
 
 
+def test_levels_are_not_read_as_formulas() -> None:
+    shares = (0.5, 0.5)
+    chart = overlay(Histogram("x", "category", (), ("$a_b$", r"$\frac$"), shares, shares))
+    assert "$a_b$" in chart
+    assert r"$\frac$" in chart
+
+
 def test_summary_says_what_is_good_and_what_is_not(report: Report) -> None:
     lines = report.summary()
     blocks = "\n".join(lines).split("\n\n")

@@ -242,7 +242,7 @@ def _annotate(axes: Axes, x: float, y: float, text: str) -> None:
 
 def calibration(curves: Sequence[Calibration]) -> Markup:
     """Draw predicted against observed share, trained on real and on synthetic records."""
-    drawing, axes = figure(420, 360, (60, 44, 12, 8))
+    drawing, axes = figure(420, 360, (60, 44, 24, 8))
     top = 1.08 * max(max(curve.predicted + curve.observed, default=0.0) for curve in curves)
     top = min(1.0, max(top, 0.05))
     axes.grid(color=COLOURS["grid"], linewidth=0.6)
