@@ -55,7 +55,7 @@ def doubts(schema: Schema, table: pa.Table) -> tuple[str, ...]:
             days[column.name] = cells.cast(pa.date32(), safe=False)
             apart = _days_apart(days[column.name].cast(pa.int32()))
         elif column.kind in ("numeric", "integer"):
-            apart = _numbers_apart(cells.cast(pa.float64(), safe=False))
+            apart = _numbers_apart(cells)
         else:
             continue
         if apart:
@@ -80,6 +80,8 @@ def _repeating_ids(schema: Schema, table: pa.Table) -> Iterator[str]:
 
 
 def _numbers_apart(cells: pa.ChunkedArray) -> int:
+    if not (pa.types.is_integer(cells.type) or pa.types.is_float64(cells.type)):
+        cells = cells.cast(pa.float64(), safe=False)
     extremes = pc.min_max(cells).as_py()
     low, high = extremes["min"], extremes["max"]
     if high in _NINES:

@@ -53,7 +53,7 @@ COLUMNS = {
     "arrow int": pd.array([1, None, 3], dtype="int64[pyarrow]"),
     "arrow text": pd.array(["a", None, "b"], dtype=pd.ArrowDtype(pa.string())),
     "arrow time": pd.array([MOMENT, None, None], dtype=pd.ArrowDtype(pa.timestamp("ms", "UTC"))),
-    "arrow category": pd.array(["a", "b"] * 2, pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
+    "arrow category": pd.array(["a"], pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
     "empty": [None, None, None],
 }  # fmt: skip
 

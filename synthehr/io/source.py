@@ -134,16 +134,21 @@ def _from_file(
 ) -> Loaded:
     found, warning = format_of(path)
     warnings = [warning] if warning else []
-    before = path.stat()
+    before = _state(path)
     if found == "csv":
         table, notes = read_csv(path, columns, options, max_bytes)
         loaded = Loaded(table, None, notes)
     else:
         door = read_parquet if found == "parquet" else read_arrow
         loaded = from_arrow(door(path, columns, max_bytes))
-    after = path.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+    if _state(path) != before:
         raise InputError(
             f"{path.name} changed while it was read", hint="Wait until it is written, and read it."
         )
     return loaded._replace(warnings=[*warnings, *loaded.warnings])
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    # Whole seconds: some file systems drop the fraction once they have written the entry to disk.
+    found = path.stat()
+    return found.st_ino, found.st_size, int(found.st_mtime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
@@ -69,6 +70,9 @@ def typed(table: pa.Table, decimal: Decimal, dayfirst: bool | None) -> tuple[pa.
 def _typed(cells: pa.ChunkedArray, name: str, decimal: Decimal, dayfirst: bool | None) -> Typed:
     if cells.null_count == len(cells):
         return Typed(pa.chunked_array([pa.nulls(len(cells))]))
+    head = pc.utf8_trim_whitespace(cells.slice(0, _PEEK))
+    if not _any(head, r"^[+-]?[\d.,]|(?i:^true$|^false$)") and head.null_count < len(head):
+        return Typed(cells)
     trimmed = pc.utf8_trim_whitespace(cells)
     found = (
         _number(trimmed, cells, decimal)
@@ -81,23 +85,29 @@ def _typed(cells: pa.ChunkedArray, name: str, decimal: Decimal, dayfirst: bool |
 
 
 def _number(trimmed: pa.ChunkedArray, cells: pa.ChunkedArray, decimal: Decimal) -> Typed | None:
-    if not _all(trimmed, _NUMBER):
+    if not _all(trimmed.slice(0, _PEEK), _NUMBER):
         return None
-    whole = _all(trimmed, _INTEGER)
-    if _any(trimmed, _LEADING_ZERO):
-        told = "kept as text, since numbers would lose their leading zeros"
-        return Typed(cells, told)
-    unsigned = pc.utf8_ltrim(trimmed, "+")
-    if whole:
-        for data_type in (pa.int64(), pa.uint64()):
-            try:
-                return Typed(unsigned.cast(data_type))
-            except pa.ArrowInvalid:
-                continue
+    # Leading zeros are looked for where there is a zero in front, which is seldom.
+    fronted = trimmed.filter(pc.starts_with(pc.utf8_ltrim(trimmed, "+-"), "0"))
+    if _any(fronted, _LEADING_ZERO):
+        if not _all(trimmed, _NUMBER):
+            return None
+        return Typed(cells, "kept as text, since numbers would lose their leading zeros")
+    unsigned = pc.utf8_ltrim(trimmed, "+") if _any(trimmed, r"^\+") else trimmed
+    for data_type in (pa.int64(), pa.uint64()):
+        with suppress(pa.ArrowInvalid):
+            # Arrow takes 0x10 for a number too.
+            return None if _any(fronted, r"^[+-]?0[xX]") else Typed(unsigned.cast(data_type))
+    if _all(trimmed, _INTEGER):
         return Typed(cells, "kept as text, since the numbers have more than 64 bits")
     if decimal == "," and _any(trimmed, r"\."):
         return None
-    return Typed(unsigned.cast(pa.float64()))
+    with suppress(pa.ArrowInvalid):
+        numbers = unsigned.cast(pa.float64())
+        # What is not finite may be the text "nan" or "inf".
+        if pc.all(pc.is_finite(numbers)).as_py() or _all(trimmed, _NUMBER):
+            return Typed(numbers)
+    return None
 
 
 def _marked_number(trimmed: pa.ChunkedArray, name: str, decimal: Decimal) -> Typed | None:
@@ -209,6 +219,8 @@ def _local_date(
 
 def _nearly_number(trimmed: pa.ChunkedArray) -> str | None:
     filled = len(trimmed) - trimmed.null_count
+    if not pc.mean(pc.match_substring_regex(trimmed.slice(0, _PEEK), _NUMBER)).as_py():
+        return None
     numbers = pc.sum(pc.match_substring_regex(trimmed, _NUMBER)).as_py() or 0
     others = filled - numbers
     if others == 0 or numbers < _MOSTLY * filled or pc.count_distinct(trimmed).as_py() < 10:
