@@ -194,7 +194,35 @@ def test_batches_are_streamed_to_every_format(tmp_path):
         table = read(tmp_path / name).table
         assert table.column("x").to_pylist() == [0, 1, 1, 2, 2, 3]
         assert table.column("s").to_pylist() == ["a", None] * 3
-    assert pq.read_metadata(tmp_path / "t.parquet").num_row_groups == 3
+    assert pq.read_metadata(tmp_path / "t.parquet").num_row_groups == 1
+
+
+def test_categories_of_batches_may_differ(tmp_path):
+    parts = [pa.table({"c": pa.array(cells).dictionary_encode()}) for cells in ("ab", "bc")]
+    parts = [
+        part.cast(pa.schema([("c", pa.dictionary(pa.int32(), pa.string()))])) for part in parts
+    ]
+    for name in ("t.parquet", "t.arrow", "t.csv"):
+        write_table(parts, tmp_path / name)
+        assert read(tmp_path / name).table.column("c").to_pylist() == ["a", "b", "b", "c"]
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    def batches():
+        for _ in range(40):
+            yield pa.table({"x": np.zeros(50_000)})
+
+    before = pa.total_allocated_bytes()
+    peak = 0
+
+    def watched():
+        nonlocal peak
+        for batch in batches():
+            peak = max(peak, pa.total_allocated_bytes() - before)
+            yield batch
+
+    assert write_table(watched(), tmp_path / "t.parquet") == 2_000_000
+    assert peak < 8 * 2**20
 
 
 def test_standard_output_is_csv(capfdbinary):

@@ -75,7 +75,13 @@ def write_table(
     with replacing(target, force=force) as temporary, temporary.open("wb") as sink:
         if suffix in CSV:
             return _write_csv(parts, sink, "\t" if suffix == ".tsv" else ",", formulas)
-        return _write_typed(parts, sink, suffix in PARQUET, pandas_types)
+        try:
+            return _write_typed(parts, sink, suffix in PARQUET, pandas_types)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise ArtifactError(
+                f"{target.name} cannot hold a column of this table",
+                hint="Write Parquet, which holds every type that synthehr does.",
+            ) from None
 
 
 def _write_typed(
