@@ -18,7 +18,7 @@ from torch import Tensor
 
 from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
-from synthehr.errors import SynthehrError
+from synthehr.errors import ConditionError, SynthehrError
 from synthehr.models import MODELS, get
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given, Model
 from synthehr.train import Runtime, train
@@ -238,9 +238,14 @@ def test_given_codes_are_kept_or_refused(fitted: Fitted, name: str) -> None:
         with pytest.raises((SynthehrError, ValueError)):
             draw(fitted.model, len(codes), Given(codes))
         return
-    sampled = draw(fitted.model, len(codes), Given(codes))
-    check_codes(sampled, len(codes))
     known = codes != OPEN
+    try:
+        sampled = draw(fitted.model, len(codes), Given(codes))
+    except ConditionError:
+        # drawing anew until several columns fit may be given up, one column never
+        assert known[:, 0].sum(1).max() > 1
+        return
+    check_codes(sampled, len(codes))
     assert sampled[known].equal(codes[known])
     assert all(len(sampled[:, 0, i].unique()) > 1 for i in range(5) if not known[:, 0, i].any())
 
@@ -269,8 +274,7 @@ def test_forbidden_tokens_and_parts_are_never_drawn(fitted: Fitted) -> None:
         check_codes(sampled, 400)
         for column, weights in allowed.items():
             assert (weights[sampled[:, 0, column], sampled[:, 1, column]] > 0).all()
-            held = len(sampled[:, 0, column].unique())
-            assert held > 1
+        assert len(sampled.unique(dim=0)) > 5
 
 
 def test_records_do_not_hang_on_their_neighbours(fitted: Fitted) -> None:
