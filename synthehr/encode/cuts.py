@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.encode.config import EncodeConfig
-from synthehr.encode.rare import holders
+from synthehr.encode.rare import count_patients, holders
 
 
 class Cuts(NamedTuple):
@@ -57,7 +57,7 @@ def cut(
         Limits.
     """
     k = config.rare_patients
-    total = len(groups) if patients is None else len(np.unique(patients))
+    total = len(groups) if patients is None else count_patients(patients)
     if total < (2 * k if has_atoms else k):
         return None
     counts = np.bincount(groups, minlength=len(places))

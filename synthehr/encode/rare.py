@@ -35,4 +35,11 @@ def holders(
         seen = np.zeros(n_groups * n_patients, dtype=bool)
         seen[pairs] = True
         return seen.reshape(n_groups, n_patients).sum(axis=1, dtype=np.int64)
-    return np.bincount(np.unique(pairs) // n_patients, minlength=n_groups).astype(np.int64)
+    pairs.sort()
+    first = np.concatenate([[True], pairs[1:] != pairs[:-1]])
+    return np.bincount(pairs[first] // n_patients, minlength=n_groups).astype(np.int64)
+
+
+def count_patients(patients: NDArray[np.int64]) -> int:
+    """Count distinct patients."""
+    return int((np.bincount(patients) > 0).sum())
