@@ -58,11 +58,11 @@ class AutoregressiveConfig:
         In those masks, the weight of the next column; the other hidden ones share the rest.
     """
 
-    width: int = 384
+    width: int = 256
     blocks: int = 3
     embedding: int = 16
     frequencies: int = 3
-    dropout: float = 0.05
+    dropout: float = 0.1
     part_width: int = 32
     ordered_share: float = 0.5
     next_weight: float = 0.5
@@ -110,23 +110,25 @@ class Autoregressive(Model):
         if n_records < 1_500:
             size = AutoregressiveConfig(width=128, embedding=12, dropout=0.3)
         elif n_records < 15_000:
-            size = AutoregressiveConfig(width=256, embedding=12, dropout=0.3)
+            size = AutoregressiveConfig(embedding=12, dropout=0.3)
         else:
             size = AutoregressiveConfig()
         return replace(size, **settings)
 
     @classmethod
     def training(cls, fields: Fields, n_records: int, config: AutoregressiveConfig) -> TrainConfig:
-        """Choose the budget: some 55 epochs, within limits; smaller batches for small tables."""
+        """Choose the budget: some 45 epochs of 15 columns, more of more, within limits."""
         batch = 128 if n_records < 1_500 else 256 if n_records < 5_000 else 512
-        steps = min(max(300, 55 * n_records // batch), 12_000)
+        epochs = 45 * (len(fields) / 15) ** 0.5
+        least = 900 if n_records < 1_500 else 450
+        steps = min(max(least, round(epochs * n_records / batch)), 8_000)
         return TrainConfig(
             steps=steps,
             batch_size=batch,
             learning_rate=1e-3 if n_records < 15_000 else 2e-3,
             betas=(0.9, 0.99),
             weight_decay=0.1,
-            patience=5,
+            patience=6,
         )
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:

@@ -91,7 +91,7 @@ def _weights(fields: Fields, column: int, given: Given) -> Tensor:
     weights = given.allowed[column].float()
     if not weights.any():
         raise ConditionError(
-            f"the condition on column {fields[column].column!r} holds for no value that was learned",
+            f"the condition on column {fields[column].column!r} allows no value that was learned",
             hint="widen the range or the set",
         )
     return weights
