@@ -15,7 +15,7 @@ from synthehr.demo import simulate, true_shares
 
 
 def main() -> None:
-    synthesizer = Synthesizer(seed=1).fit(simulate(8000, seed=0), patient="patient_id")
+    synthesizer = Synthesizer(seed=1).fit(simulate(4000, seed=0), patient="patient_id")
 
     # A text, as on the command line.
     women = synthesizer.sample(2000, given="sex=F, age=60:80", seed=2).to_pandas()

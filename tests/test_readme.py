@@ -60,7 +60,7 @@ def pattern(shown: str) -> re.Pattern[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("readme")
     (place / "demo").mkdir()
-    pq.write_table(simulate(4000, seed=0), place / "demo" / "cohort.parquet")
+    pq.write_table(simulate(1000, seed=0), place / "demo" / "cohort.parquet")
     return place
 
 
