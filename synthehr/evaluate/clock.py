@@ -18,11 +18,17 @@ class Clock:
     ----------
     seconds : float
         The time box.
+
+    Attributes
+    ----------
+    pace : float
+        Seconds that boosted trees took for a record, as far as known; to foresee what fits.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.start = time.monotonic()
+        self.pace = 0.0
         self.caps: list[Cap] = []
         self.not_measurable: list[NotMeasurable] = []
 
@@ -46,4 +52,4 @@ class Clock:
 
     def too_late(self, part: str) -> None:
         """Record that the time box left no time for a part."""
-        self.give_up(part, f"the time box of {self.seconds:g} s was used up")
+        self.give_up(part, f"it does not fit the time box of {self.seconds:g} s")

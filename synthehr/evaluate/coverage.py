@@ -35,9 +35,18 @@ def patients_a_level(codes: NDArray[np.float64], patients: NDArray[np.int64]) ->
     if not known.any():
         return np.zeros(0, dtype=np.int64)
     levels = codes[known].astype(np.int64)
-    n = int(patients.max()) + 1
-    pairs = np.unique(levels * n + patients[known])
-    return np.bincount(pairs // n)
+    return patients_a_cell(levels, patients[known], int(levels.max()) + 1)
+
+
+def patients_a_cell(
+    cells: NDArray[np.int64], patients: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """Count the patients with a record in each of `size` cells; shapes (n,) in, (size,) out."""
+    n = int(patients.max(initial=0)) + 1
+    if np.bincount(patients, minlength=n).max() > 1:
+        pairs = np.unique(cells * n + patients)
+        return np.bincount(pairs // n, minlength=size)
+    return np.bincount(cells, minlength=size)
 
 
 def levels_of(real: View, synthetic: View, j: int) -> Levels:

@@ -94,6 +94,7 @@ def detect(
         if importances:
             drops.append(_permuted(detector, x[test], y[test], rng))
         longest, before = max(longest, clock.spent - before), clock.spent
+        clock.pace = longest / np.count_nonzero(~test)
     done = np.isfinite(scores)
     if not done.any():
         return None

@@ -19,28 +19,29 @@ class Scale(NamedTuple):
 
     Attributes
     ----------
-    widths : ndarray of shape (D,)
-        Distance from the 1 % to the 99 % quantile of numbers and dates.
+    middles, widths : ndarray of shape (D,)
+        Median, and distance from the 1 % to the 99 % quantile, of numbers and dates.
     levels : tuple of ndarray
         The levels of each category that become coordinates; empty for the rest.
     """
 
+    middles: NDArray[np.float64]
     widths: NDArray[np.float64]
     levels: tuple[NDArray[np.float64], ...]
 
 
 def scale_of(reference: View, categorical: NDArray[np.bool_]) -> Scale:
     """Measure the widths and levels of a table."""
-    widths = np.ones(len(categorical))
+    middles, widths = np.zeros(len(categorical)), np.ones(len(categorical))
     levels = []
     for j, is_category in enumerate(categorical):
         values = reference.values[:, j]
         values = values[~np.isnan(values)]
         levels.append(np.unique(values)[:MOST_LEVELS] if is_category else np.empty(0))
         if len(values) and not is_category:
-            low, high = np.quantile(values, [0.01, 0.99])
+            low, middles[j], high = np.quantile(values, [0.01, 0.5, 0.99])
             widths[j] = high - low or 1.0
-    return Scale(widths, tuple(levels))
+    return Scale(middles, widths, tuple(levels))
 
 
 def embed(view: View, scale: Scale, categorical: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -57,7 +58,7 @@ def embed(view: View, scale: Scale, categorical: NDArray[np.bool_]) -> NDArray[n
             parts.append((values[:, None] == scale.levels[j]) * np.float32(0.5))
             parts.append(null[:, None] * np.float32(0.5))
         else:
-            near = np.clip(values / scale.widths[j], -FURTHEST, FURTHEST)
+            near = np.clip((values - scale.middles[j]) / scale.widths[j], -FURTHEST, FURTHEST)
             parts.append(np.where(null, 0.0, near)[:, None])
             parts.append(null[:, None])
     return np.concatenate(parts, axis=1, dtype=np.float32)

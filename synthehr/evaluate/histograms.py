@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthehr.evaluate.coverage import patients_a_level
+from synthehr.evaluate.coverage import patients_a_cell, patients_a_level
 from synthehr.evaluate.results import SMALLEST, Histogram
 from synthehr.evaluate.views import Column, View, Views
 
@@ -105,9 +105,7 @@ def _histogram(
         counts = np.bincount(place, minlength=size).astype(np.float64)
         part = counts / max(1.0, counts.sum())
         if which != 1:
-            n = int(patients.max(initial=0)) + 1
-            pairs = np.unique(place.astype(np.int64) * n + patients)
-            part[np.bincount(pairs // n, minlength=size) < SMALLEST] = np.nan
+            part[patients_a_cell(place, patients, size) < SMALLEST] = np.nan
         shares.append(tuple(float(share) for share in part))
     holdout = shares[2] if len(shares) > 2 else ()
     return Histogram(column.name, column.kind, edges, labels, shares[0], shares[1], holdout)

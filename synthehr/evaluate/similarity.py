@@ -102,7 +102,7 @@ def _beyond_chance(some: NDArray[np.uint64], among: NDArray[np.uint64]) -> float
     repeated = float((counts[index] > 1).mean())
     if repeated > 0.95:
         return 0.0
-    error = 3 * np.sqrt(repeated * (1 - repeated) / len(some))
+    error = 4 * np.sqrt(repeated * (1 - repeated) * (1 / len(some) + 1 / len(among)))
     return (matched - repeated - error) / (1 - repeated)
 
 

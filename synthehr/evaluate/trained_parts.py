@@ -6,7 +6,13 @@ from typing import Any
 
 from synthehr.evaluate.detection import FOLDS, ROWS, detect, detect_by_column
 from synthehr.evaluate.task import Found, Task, figure
-from synthehr.evaluate.utility import calibration_error, every_column, target_utility
+from synthehr.evaluate.utility import (
+    TARGET_LEVELS,
+    TARGET_ROWS,
+    calibration_error,
+    every_column,
+    target_utility,
+)
 from synthehr.evaluate.views import View
 
 IMPORTANCE_COLUMNS = 300
@@ -51,10 +57,13 @@ def measure_target(task: Task, target: str | None) -> Found:
     views = task.views
     if target is None:
         return Found()
-    if not task.clock.allows(0.75):
+    j = [column.name for column in views.columns].index(target)
+    models = min(max(1, len(views.columns[j].levels) - 1), TARGET_LEVELS)
+    rows = min(views.real.rows, TARGET_ROWS) + min(views.synthetic.rows, TARGET_ROWS)
+    # Training takes half as many rounds again as detection, and as many models as levels.
+    if not task.clock.allows(0.9, 1.5 * task.clock.pace * rows * models):
         task.clock.too_late("prediction of the target")
         return Found()
-    j = [column.name for column in views.columns].index(target)
     found = target_utility(
         j, task.trained, _as_many(task), task.unseen, views.categorical, task.rng("target")
     )
