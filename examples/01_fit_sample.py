@@ -32,7 +32,8 @@ def main(folder: Path) -> None:
 
     report = evaluate(cohort, synthetic, holdout=held_out, target="died", patient="patient_id")
     for metric in report.metrics:
-        print(f"{metric.section:12} {metric.name:32} {metric.value:8.3f}  real: {metric.ceiling}")
+        real = "" if metric.ceiling is None else f"real records {metric.ceiling:.3f}"
+        print(f"{metric.section:12} {metric.name:24} {metric.value:8.3f}  {real}")
     report.to_html(folder / "report.html")
 
 
