@@ -142,6 +142,13 @@ def test_few_values_beside_the_grid_move_onto_it() -> None:
     assert not np.isin(column.edges, values).any()
 
 
+def test_values_beside_the_grid_are_no_edges() -> None:
+    values = RNG(0).integers(0, 3000, 5000).astype(float)
+    edges = fitted(values).edges
+    some = np.append(values, edges[5:15])
+    assert not np.isin(fitted(some).edges, some).any()
+
+
 def test_many_values_beside_the_grid_keep_it_away() -> None:
     values = RNG(0).integers(0, 3000, 5000).astype(float)
     values[:500] += RNG(1).random(500)
@@ -179,8 +186,8 @@ def test_every_part_is_held_by_enough_records(n: int, k: int) -> None:
 
 
 def test_parts_count_patients_and_not_records() -> None:
-    patients = np.repeat(np.arange(100), 50)
-    values = RNG(0).normal(size=5000) + patients  # each patient has values of their own
+    patients = np.repeat(np.arange(300), np.repeat([1, 5, 60], 100))
+    values = RNG(0).normal(size=len(patients)) + patients  # each patient has values of their own
     column = fit_numeric("x", pa.array(values), patients, EncodeConfig())
     assert column is not None
     tokens, parts = column.encode(pa.array(values))
