@@ -135,3 +135,7 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def held_out_loss(self, codes: Tensor) -> float:
         """Score held-out records, (N, 2, D); lower is better, equal input gives equal output."""
+
+    def finish(self, codes: Tensor) -> None:
+        """Do what is left to do after training, with the records trained on, (N, 2, D)."""
+        del codes

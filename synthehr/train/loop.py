@@ -145,7 +145,8 @@ def train(
             state.fraction = fraction_done(state.step, config.steps, state.seconds, limit)
             if is_due(before, state.fraction, config.evaluations):
                 check_finite(total.item(), "the loss of the training records")
-                evaluate(state, held_out, runtime, seed)
+                with runtime.autocast(precision):
+                    evaluate(state, held_out, runtime, seed)
             asked = any([callback(state) for callback in callbacks])
             stopped_by = ending(state) or ("callback" if asked else None)
     if state.best is not None:
