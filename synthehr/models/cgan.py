@@ -19,9 +19,8 @@ from synthehr.batches import balanced_columns
 from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
-from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given, Loss, Model
-from synthehr.models.fidelity import Fidelity
-from synthehr.models.gan import (
+from synthehr.models.adversarial import (
+    Chance,
     Critic,
     Generator,
     adversarial_losses,
@@ -29,10 +28,12 @@ from synthehr.models.gan import (
     adversarial_width,
     check_settings,
 )
+from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given, Loss, Model
+from synthehr.models.fidelity import Fidelity
 from synthehr.models.layers import Axes, Spans
 
-TRIES = 512
-"""Times a record is drawn anew before its conditions are given up."""
+TRIES = 64
+"""Times a record is drawn anew before its conditions are written into it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class ConditionalGANConfig:
     ----------
     conditioning : {"concatenation", "projection"}
         How the given token enters the critic.
-    noise, width, depth, temperature, penalty, penalty_every, critic_steps, group
+    noise, width, depth, temperature, penalty, penalty_every, critic_steps, group, anchor
         As for `synthehr.models.gan.GANConfig`.
     """
 
@@ -56,6 +57,7 @@ class ConditionalGANConfig:
     penalty_every: int = 8
     critic_steps: int = 1
     group: int = 8
+    anchor: float = 0.1
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -66,8 +68,10 @@ class ConditionalGANConfig:
 class ConditionalGAN(Model):
     """Conditional generative adversarial network; see the module.
 
-    Conditions are honoured exactly: one of them, the rarest, is given to the generator,
-    and records that fail the others are drawn anew.
+    Of several conditions the rarest is given to the generator, and records that fail the
+    others are drawn anew; so far the distribution is the model's own. What has not
+    matched then is closed to all other tokens, in draft and revision alike: every
+    condition holds, and the rest follows it only as far as the revision heeds the draft.
 
     Parameters
     ----------
@@ -130,34 +134,46 @@ class ConditionalGAN(Model):
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
         """Draw codes of shape (n, 2, D).
 
-        A record is drawn anew, up to `TRIES` times, until it satisfies what is given;
-        each with random numbers of its own, so that it does not hang on the others.
+        Each record has random numbers of its own, so that it does not hang on the others.
 
         Raises
         ------
         ConditionError
-            Some record never did.
+            What is given contradicts itself.
         """
         self.eval()
         codes = torch.empty(n, 2, len(self.spans.start), dtype=torch.int64, device=generator.device)
-        open_rows = torch.arange(n, device=codes.device)
-        for _ in range(TRIES):
-            drawn = self._draw(n, open_rows, given, generator)
-            kept = self._satisfies(drawn, open_rows, n, given, generator)
-            codes[open_rows[kept]] = drawn[kept]
-            open_rows = open_rows[~kept]
-            if not len(open_rows):
+        rows = torch.arange(n, device=codes.device)
+        for tries in range(TRIES + 1):
+            last = tries == TRIES
+            closed = self._closed(rows, given) if last else 0.0
+            drawn = self._draw(n, rows, given, generator, closed)
+            if last:
+                drawn = self._moved(drawn, n, rows, given, generator)
+            chance = self._chance(drawn, rows, given)
+            luck = torch.rand(n, generator=generator, device=codes.device)[rows]
+            kept = chance > 0 if last else luck < chance
+            codes[rows[kept]] = drawn[kept]
+            rows = rows[~kept]
+            if not len(rows):
                 return codes
         raise ConditionError(
-            f"{len(open_rows)} of {n} records satisfied their conditions in none of {TRIES} tries",
-            hint="ask for fewer or wider conditions, or fit --model autoregressive",
+            f"{len(rows)} of {n} records cannot satisfy their conditions",
+            hint="check that the conditions do not contradict one another",
         )
 
-    def _draw(self, n: int, rows: Tensor, given: Given, generator: torch.Generator) -> Tensor:
+    def _draw(
+        self,
+        n: int,
+        rows: Tensor,
+        given: Given,
+        generator: torch.Generator,
+        closed: Tensor | float,
+    ) -> Tensor:
         """Draw records once for some rows of n, and write the known parts into them."""
-        noise, luck = self.generator.randomness(n, generator)
-        places = self._given_tokens(n, given, generator)
-        drawn = self.generator.codes(noise[rows], places[rows], luck[:, rows])
+        chance = Chance(*(part[rows] for part in self.generator.randomness(n, generator)))
+        places = self._given_tokens(n, given, generator)[rows]
+        drawn = self.generator.codes(chance, places, closed)
         if given.codes is None:
             return drawn
         known = given.codes.to(drawn.device)[rows]
@@ -191,18 +207,43 @@ class ConditionalGAN(Model):
         token = torch.where(token == OPEN, torch.minimum(drawn, self.sizes[row] - 1), token)
         return self.spans.start[self.columns[row]] + token
 
-    def _satisfies(
-        self, drawn: Tensor, rows: Tensor, n: int, given: Given, generator: torch.Generator
-    ) -> Tensor:
-        """Say which drawn records satisfy what is given, (B,)."""
+    def _chance(self, drawn: Tensor, rows: Tensor, given: Given) -> Tensor:
+        """Weigh drawn records by what is given, (B,) in [0, 1]; 0 where they fail it."""
         chance = torch.ones(len(drawn), device=drawn.device)
         if given.codes is not None:
             known = given.codes.to(drawn.device)[rows, 0]
             chance *= ((known == OPEN) | (known == drawn[:, 0])).all(1)
         for column, weights in given.allowed.items():
             chance *= weights.to(drawn.device).float()[drawn[:, 0, column], drawn[:, 1, column]]
-        luck = torch.rand(n, generator=generator, device=drawn.device)
-        return luck[rows] < chance
+        return chance
+
+    def _closed(self, rows: Tensor, given: Given) -> Tensor:
+        """``-inf`` at every token that what is given excludes, else 0; (B, spans.width)."""
+        start, width = self.spans.start, self.spans.width
+        closed = torch.zeros(len(rows), width, device=start.device)
+        for column, weights in given.allowed.items():
+            never = weights.to(start.device).amax(1) <= 0
+            first = int(start[column])
+            closed[:, first : first + len(never)].masked_fill_(never, -torch.inf)
+        if given.codes is not None:
+            known = given.codes.to(start.device)[rows, 0]
+            elsewhere = self.spans.one_hot(known.clamp(min=0)) == 0
+            closed.masked_fill_((known != OPEN)[:, self.spans.owner] & elsewhere, -torch.inf)
+        return closed
+
+    def _moved(
+        self, drawn: Tensor, n: int, rows: Tensor, given: Given, generator: torch.Generator
+    ) -> Tensor:
+        """Move drawn records from forbidden parts to allowed ones of the same token."""
+        for column, weights in given.allowed.items():
+            course = weights.to(drawn.device).float()[drawn[:, 0, column]]
+            luck = torch.rand(n, generator=generator, device=drawn.device)[rows, None]
+            part = drawn[:, 1, column]
+            fits = course.gather(1, part[:, None])[:, 0] > 0
+            course = course.cumsum(1)
+            other = (course <= luck * course[:, -1:]).sum(1).clamp(max=course.shape[1] - 1)
+            drawn[:, 1, column] = torch.where(fits, part, other)
+        return drawn
 
     @torch.no_grad()
     def held_out_loss(self, codes: Tensor) -> float:

@@ -63,6 +63,7 @@ class Spans(nn.Module):
 
     start: Tensor
     rank: Tensor
+    owner: Tensor
     padding: Tensor
     log_shares: Tensor
 
@@ -81,9 +82,11 @@ class Spans(nn.Module):
             padding[first : first + field.size] = 0.0
         # A share of zero starts at 1e-5, as if a record in 100 000 held the token.
         logs = np.where(padding == 0.0, np.log(shares + 1e-5), 0.0)
+        owner = np.repeat(order, [padded[column] for column in order])
         derived = {
             "start": torch.from_numpy(start),
             "rank": torch.argsort(torch.tensor(order)),
+            "owner": torch.from_numpy(owner),
             "padding": torch.from_numpy(padding).float(),
             "log_shares": torch.from_numpy(logs).float(),
         }
@@ -208,3 +211,49 @@ def _ends(field: Field) -> tuple[np.ndarray, np.ndarray]:
     """First and last position of each token of an ordered column."""
     assert field.positions is not None
     return field.positions[:, 0], field.positions[np.arange(field.size), field.parts - 1]
+
+
+class Reader(nn.Module):
+    """Reads a record as independent normal latents: the encoder of an autoencoder.
+
+    Parameters
+    ----------
+    spans, axes : Spans, Axes
+        The columns.
+    width, depth : int
+        Width and residual blocks.
+    latent : int
+        Number of latents.
+    dropout : float
+        Share of hidden units silenced in training.
+    """
+
+    def __init__(
+        self, spans: Spans, axes: Axes, width: int, depth: int, latent: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.spans, self.axes = spans, axes
+        self.read = nn.Linear(spans.width + axes.width, width)
+        self.body = residual_body(width, depth, dropout)
+        self.posterior = nn.Linear(width, 2 * latent)
+        nn.init.normal_(self.read.weight, std=len(spans.start) ** -0.5)
+
+    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of the latents, (B, latent) each, of codes (B, 2, D)."""
+        one_hot = self.spans.one_hot(codes[:, 0])
+        counts = self.axes.counts(self.spans.flat(codes[:, 0]))
+        fraction = (codes[:, 1, self.axes.with_parts] + 0.5) / counts
+        read = self.read(torch.cat([one_hot, self.axes(one_hot, fraction)], dim=1))
+        mean, log_variance = self.posterior(self.body(read)).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-12.0, 4.0)
+
+
+def around(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw from independent normals, reparametrised."""
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    return mean + (0.5 * log_variance).exp() * noise
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of independent normals from standard ones, (B,), in nats."""
+    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)

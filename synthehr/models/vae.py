@@ -26,7 +26,7 @@ from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.base import Batch, Given, Loss, Model
-from synthehr.models.layers import Axes, Spans, residual_body
+from synthehr.models.layers import Axes, Reader, Spans, around, divergence, residual_body
 
 CHUNK = 8192
 MIXTURE_RECORDS = 20_000
@@ -95,13 +95,10 @@ class Autoencoder(nn.Module):
         self.spans = spans = Spans(fields)
         self.axes = axes = Axes(fields, spans)
         width, depth, dropout = config.width, config.depth, config.dropout
-        self.read = nn.Linear(spans.width + axes.width, width)
-        self.encoder = residual_body(width, depth, dropout)
-        self.posterior = nn.Linear(width, 2 * config.latent)
+        self.encode = Reader(spans, axes, width, depth, config.latent, dropout)
         self.write = nn.Linear(config.latent, width)
         self.decoder = residual_body(width, depth, dropout)
         self.tokens = nn.Linear(width, spans.width)
-        nn.init.normal_(self.read.weight, std=len(fields) ** -0.5)
         nn.init.normal_(self.tokens.weight, std=0.02)
         with torch.no_grad():
             self.tokens.bias.copy_(spans.log_shares)
@@ -120,15 +117,6 @@ class Autoencoder(nn.Module):
                 torch.arange(most_parts) < held, 0.0, -torch.inf
             )
         self.register_buffer("closed_parts", closed, persistent=False)
-
-    def encode(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of the latents, (B, latent) each, of codes (B, 2, D)."""
-        tokens, parts = codes[:, 0], codes[:, 1, self.axes.with_parts]
-        one_hot = self.spans.one_hot(tokens)
-        fraction = (parts + 0.5) / self.axes.counts(self.spans.flat(tokens))
-        read = self.read(torch.cat([one_hot, self.axes(one_hot, fraction)], dim=1))
-        mean, log_variance = self.posterior(self.encoder(read)).float().chunk(2, dim=1)
-        return mean, log_variance.clamp(-12.0, 4.0)
 
     def decode(self, latent: Tensor) -> Tensor:
         """Hidden state (B, width) from which `tokens` and `parts` are drawn."""
@@ -229,9 +217,8 @@ class VAE(Model):
         mean, log_variance = self.network.encode(codes)
         if self.config.beta == 0:
             return self.network.surprise(mean, codes)
-        surprise = self.network.surprise(_around(mean, log_variance, generator), codes)
-        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
-        return surprise + rise * self.config.beta * divergence
+        surprise = self.network.surprise(around(mean, log_variance, generator), codes)
+        return surprise + rise * self.config.beta * divergence(mean, log_variance)
 
     @torch.no_grad()
     def held_out_loss(self, codes: Tensor) -> float:
@@ -273,7 +260,7 @@ class VAE(Model):
     def _latent(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw latents of codes; without β their means."""
         mean, log_variance = self.network.encode(codes)
-        return mean if self.config.beta == 0 else _around(mean, log_variance, generator)
+        return mean if self.config.beta == 0 else around(mean, log_variance, generator)
 
     @torch.no_grad()
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
@@ -315,9 +302,3 @@ class VAE(Model):
         parts = codes.to(self.means.device).long().split(CHUNK)
         surprise = self.network.surprise
         return torch.cat([surprise(self.network.encode(p)[0], p) for p in parts])
-
-
-def _around(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw from independent normals, reparametrised."""
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-    return mean + (0.5 * log_variance).exp() * noise

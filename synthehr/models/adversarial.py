@@ -1,0 +1,314 @@
+"""The two adversaries, generator and critic, and the losses they are trained by.
+
+The generator draws tokens by the straight-through Gumbel-softmax (Jang, Gu and Poole
+2017, arXiv:1611.01144) over the spans of all columns at once; the critic never sees
+softened tokens. The adversarial loss is the non-saturating one (Goodfellow et al. 2014,
+arXiv:1406.2661) with a lazy zero-centred penalty on the critic's gradient at real and
+generated records (Mescheder, Geiger and Nowozin 2018, arXiv:1801.04406).
+
+Such a generator forgets what is rare. An *anchor* prevents it: the generator is the
+decoder of an autoencoder, too, and must be able to write every record (Larsen et al.
+2016, arXiv:1512.09300). `gan.py` and `cgan.py` build the two models of these parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from synthehr.config import TrainConfig, out_of_range
+from synthehr.encode.fields import Fields
+from synthehr.models.base import Batch, Loss
+from synthehr.models.layers import Axes, Reader, Spans, around, divergence, gumbel, residual_body
+
+WRITTEN = 50.0
+"""Added to the logit of a given token; no noise outweighs it."""
+
+
+def check_settings(config: Any) -> None:
+    """Check the settings that both adversarial models have.
+
+    Raises
+    ------
+    ConfigError
+        One is out of range.
+    """
+    for name in ("noise", "width", "penalty_every", "critic_steps", "group"):
+        if getattr(config, name) < 1:
+            raise out_of_range(name, "at least 1")
+    for name in ("depth", "penalty", "anchor"):
+        if getattr(config, name) < 0:
+            raise out_of_range(name, "at least 0")
+    if config.temperature <= 0:
+        raise out_of_range("temperature", "above 0")
+
+
+class Records(NamedTuple):
+    """Records as the critic sees them; gradients pass.
+
+    Attributes
+    ----------
+    one_hot : Tensor of shape (B, spans.width)
+        Tokens as indicators.
+    fraction : Tensor of shape (B, P)
+        Place within the token, in [0, 1], of the columns with parts.
+    """
+
+    one_hot: Tensor
+    fraction: Tensor
+
+
+class Chance(NamedTuple):
+    """Everything random in n generated records.
+
+    Attributes
+    ----------
+    latent : Tensor of shape (n, noise)
+        Standard normal.
+    tokens : Tensor of shape (n, spans.width)
+        Gumbel noise.
+    places : Tensor of shape (n, P)
+        Logistic noise of the places within tokens.
+    """
+
+    latent: Tensor
+    tokens: Tensor
+    places: Tensor
+
+
+class Generator(nn.Module):
+    """Makes records of noise, and reads records as noise.
+
+    Parameters
+    ----------
+    spans, axes : Spans, Axes
+        The columns.
+    config : GANConfig or ConditionalGANConfig
+        The settings.
+    conditional : bool
+        Whether a token of one column is given.
+    """
+
+    def __init__(self, spans: Spans, axes: Axes, config: Any, *, conditional: bool) -> None:
+        super().__init__()
+        self.spans, self.axes = spans, axes
+        self.temperature = config.temperature
+        width, depth = config.width, config.depth
+        self.reader = Reader(spans, axes, width, depth, config.noise)
+        self.start = nn.Linear(config.noise, width)
+        self.condition = nn.Embedding(spans.width, width) if conditional else None
+        self.body = residual_body(width, depth)
+        self.tokens = nn.Linear(width, spans.width)
+        # a table without parts keeps one place that nothing reads: torch warns of none
+        self.places = nn.Linear(width, 2 * max(1, len(axes.with_parts)))
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        nn.init.zeros_(self.places.weight)
+        nn.init.zeros_(self.places.bias)
+        with torch.no_grad():
+            self.tokens.bias.copy_(spans.log_shares)
+
+    def decode(self, latent: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of tokens (B, spans.width), and centre and log scale of places (B, P)."""
+        start = self.start(latent)
+        if self.condition is not None and given is not None:
+            start = start + self.condition(given)
+        hidden = self.body(start)
+        logits = self.tokens(hidden).float()
+        if given is not None:
+            logits = logits.scatter_add(1, given[:, None], torch.full_like(logits[:, :1], WRITTEN))
+        centre, log_scale = self.places(hidden).float().chunk(2, dim=1)
+        n_places = len(self.axes.with_parts)
+        return logits, centre[:, :n_places], log_scale[:, :n_places].clamp(-5.0, 1.0)
+
+    def forward(
+        self, chance: Chance, given: Tensor | None, closed: Tensor | float = 0.0
+    ) -> Records:
+        """Make records.
+
+        Parameters
+        ----------
+        chance : Chance
+            Of B records.
+        given : Tensor of shape (B,), or None
+            Place of the given token in the flat vector.
+        closed : Tensor of shape (B, spans.width), or float
+            ``-inf`` for tokens that must not be drawn, else 0.
+        """
+        logits, centre, log_scale = self.decode(chance.latent, given)
+        scores = logits + chance.tokens + closed
+        soft = self.spans.softmax(scores / self.temperature)
+        hard = self.spans.one_hot(self.spans.argmax(soft.detach()))
+        fraction = torch.sigmoid(centre + log_scale.exp() * chance.places)
+        return Records(hard + (soft - soft.detach()), fraction)
+
+    def randomness(self, n: int, generator: torch.Generator) -> Chance:
+        """Draw what n records need."""
+        device = generator.device
+        shape = (n, len(self.axes.with_parts))
+        places = torch.rand(shape, generator=generator, device=device).clamp(1e-6, 1 - 1e-6)
+        return Chance(
+            torch.randn(n, self.start.in_features, generator=generator, device=device),
+            gumbel((n, self.spans.width), generator),
+            torch.logit(places),
+        )
+
+    @torch.no_grad()
+    def codes(self, chance: Chance, given: Tensor | None, closed: Tensor | float = 0.0) -> Tensor:
+        """Make codes (B, 2, D) as `forward` makes records."""
+        one_hot, fraction = self(chance, given, closed)
+        tokens = self.spans.argmax(one_hot)
+        counts = self.axes.counts(self.spans.flat(tokens))
+        codes = torch.stack([tokens, torch.zeros_like(tokens)], dim=1)
+        parts = torch.minimum((fraction * counts).long(), counts - 1)
+        codes[:, 1, self.axes.with_parts] = parts
+        return codes
+
+    def bound(
+        self, codes: Tensor, real: Records, given: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Negative evidence lower bound of records, (B,), in nats."""
+        mean, log_variance = self.reader(codes)
+        latent = around(mean, log_variance, generator)
+        logits, centre, log_scale = self.decode(latent, given)
+        surprise = self.spans.surprise(logits, codes[:, 0]).sum(1)
+        place = torch.logit(real.fraction, eps=1e-4)
+        of_place = _logistic((place - centre) / log_scale.exp()) + log_scale - _logistic(place)
+        is_cut = self.axes.counts(self.spans.flat(codes[:, 0])) > 1
+        return surprise + (of_place * is_cut).sum(1) + divergence(mean, log_variance)
+
+
+def _logistic(value: Tensor) -> Tensor:
+    """Negative log density of the standard logistic distribution."""
+    return value + 2 * functional.softplus(-value)
+
+
+class Block(nn.Module):
+    """Residual block without a norm, as the penalty wants it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.rise = nn.Linear(width, width)
+        self.fall = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width) to (B, width)."""
+        hidden = self.rise(functional.leaky_relu(x, 0.2))
+        return x + self.fall(functional.leaky_relu(hidden, 0.2))
+
+
+class Critic(nn.Module):
+    """Scores how real records look.
+
+    Parameters
+    ----------
+    spans, axes : Spans, Axes
+        The columns.
+    config : GANConfig or ConditionalGANConfig
+        The settings.
+    conditioning : {"concatenation", "projection"} or None
+        How the given token enters: into the first layer, or by its inner product with
+        the last one (Miyato and Koyama 2018, arXiv:1802.05637).
+    """
+
+    def __init__(self, spans: Spans, axes: Axes, config: Any, conditioning: str | None) -> None:
+        super().__init__()
+        self.spans, self.axes, self.group = spans, axes, config.group
+        self.conditioning = conditioning
+        width = config.width
+        self.read = nn.Linear(spans.width + axes.width, width)
+        self.condition = None if conditioning is None else nn.Embedding(spans.width, width)
+        self.body = nn.Sequential(*[Block(width) for _ in range(config.depth)])
+        self.merge = nn.Linear(2 * width if config.group > 1 else width, width)
+        self.score = nn.Linear(width, 1)
+        nn.init.normal_(self.read.weight, std=len(spans.start) ** -0.5)
+
+    def forward(self, records: Records, given: Tensor | None) -> Tensor:
+        """Score each record, (B,); higher is more real."""
+        described = self.axes(records.one_hot, records.fraction)
+        hidden = self.read(torch.cat([records.one_hot, described], dim=1))
+        if self.condition is not None and self.conditioning == "concatenation":
+            hidden = hidden + self.condition(given)
+        hidden = functional.leaky_relu(self.body(hidden), 0.2)
+        if self.group > 1:
+            hidden = torch.cat([hidden, group_means(hidden, self.group)], dim=1)
+        hidden = functional.leaky_relu(self.merge(hidden), 0.2)
+        score = self.score(hidden)[:, 0]
+        if self.condition is not None and self.conditioning == "projection":
+            score = score + (self.condition(given) * hidden).mean(1)
+        return score.float()
+
+    def real(self, codes: Tensor, generator: torch.Generator) -> Records:
+        """Show codes (B, 2, D) as records, at a random place within each part."""
+        one_hot = self.spans.one_hot(codes[:, 0])
+        parts = codes[:, 1, self.axes.with_parts]
+        inside = torch.rand(parts.shape, generator=generator, device=parts.device)
+        counts = self.axes.counts(self.spans.flat(codes[:, 0]))
+        return Records(one_hot, (parts + inside) / counts)
+
+    def steepness(self, records: Records, given: Tensor | None) -> Tensor:
+        """Squared norm of the score's gradient at each record, (B,)."""
+        with torch.autocast(records.one_hot.device.type, enabled=False):
+            held = Records(*(t.detach().float().requires_grad_() for t in records))
+            total = self(held, given).sum()
+            slopes = torch.autograd.grad(total, held, create_graph=True, allow_unused=True)
+            squares = [(slope**2).sum(1) for slope in slopes if slope is not None]
+            return torch.stack(squares).sum(0)
+
+
+def group_means(hidden: Tensor, size: int) -> Tensor:
+    """Mean of each record's group of `size`, (B, width); the last group wraps around."""
+    n = len(hidden)
+    wrapped = torch.arange(-(-n // size) * size, device=hidden.device) % n
+    means = hidden[wrapped].unflatten(0, (-1, size)).mean(1)
+    return means.repeat_interleave(size, dim=0)[:n]
+
+
+def adversarial_losses(
+    generator: Generator, critic: Critic, batch: Batch, given: Tensor | None, config: Any, step: int
+) -> Iterator[Loss]:
+    """Yield the critic's loss, and every `critic_steps` the generator's.
+
+    With ``anchor = 0`` only the critic sees records, and with ``group = 1`` each entry of
+    its `per_record` depends on one record alone.
+    """
+    random = batch.generator
+    fake = generator(generator.randomness(len(batch.codes), random), given)
+    real = critic.real(batch.codes, random)
+    shown = Records(*(tensor.detach() for tensor in fake))
+    loss = functional.softplus(-critic(real, given))
+    public = functional.softplus(critic(shown, given)).mean()
+    if config.penalty > 0 and step % config.penalty_every == 0:
+        weight = 0.5 * config.penalty * config.penalty_every
+        loss = loss + weight * critic.steepness(real, given)
+        public = public + weight * critic.steepness(shown, given).mean()
+    yield Loss("critic", per_record=loss, public=public)
+    if step % config.critic_steps == config.critic_steps - 1:
+        public = functional.softplus(-critic(fake, given)).mean()
+        anchor = None
+        if config.anchor > 0:
+            anchor = config.anchor * generator.bound(batch.codes, real, given, random)
+        yield Loss("generator", per_record=anchor, public=public)
+
+
+def adversarial_training(n_records: int, config: Any) -> TrainConfig:
+    """Choose how to train either adversarial model on a table of this size."""
+    batch = min(1024, max(64, 1 << (n_records // 24).bit_length()))
+    steps = min(4000, max(1200, 60 * n_records // batch)) * config.critic_steps
+    return TrainConfig(
+        steps=steps,
+        batch_size=batch,
+        learning_rate=1e-3,
+        betas=(0.0, 0.95),
+        ema=0.998,
+        clip=0.0,
+        evaluations=20,
+    )
+
+
+def adversarial_width(fields: Fields, n_records: int) -> int:
+    """Choose the width of either adversarial model."""
+    return 128 if n_records < 5_000 else 256 if len(fields) <= 30 else 384
