@@ -79,12 +79,14 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
                 yield f"{module}:{node.lineno} {node.name}", node
 
 
+def all_classes() -> list[ast.ClassDef]:
+    """Every class of the package."""
+    return [n for t in sources().values() for n in ast.walk(t) if isinstance(n, ast.ClassDef)]
+
+
 def classes() -> dict[str, ast.ClassDef]:
-    """Every class by name; a name stands for one class in the whole package."""
-    found = [n for t in sources().values() for n in ast.walk(t) if isinstance(n, ast.ClassDef)]
-    names = [node.name for node in found if not node.name.startswith("_")]
-    assert sorted({name for name in names if names.count(name) > 1}) == [], "one name, one class"
-    return {node.name: node for node in found}
+    """Every class by name."""
+    return {node.name: node for node in all_classes()}
 
 
 def _called(node: ast.AST) -> str:
@@ -125,6 +127,11 @@ def test_public_signatures_name_what_they_take() -> None:
         if node.args.kwarg is not None and not node.name.startswith("_")
     ]
     assert open_ended == []
+
+
+def test_a_name_is_one_class() -> None:
+    names = [node.name for node in all_classes() if not node.name.startswith("_")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 def test_values_and_constructors_are_small() -> None:
