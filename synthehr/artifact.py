@@ -201,7 +201,14 @@ def _restore(
         built.load_state_dict(dict(weights))
     except ArtifactError:
         raise
-    except (SynthehrError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (
+        SynthehrError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         damaged(f"its parts do not fit together ({type(error).__name__})")
     return Artifact(built.eval(), encoder, schema, content["record"], config)
 
@@ -212,9 +219,7 @@ def _finite(weights: Mapping[str, torch.Tensor]) -> bool:
     )
 
 
-def _check_shapes(
-    expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
-) -> None:
+def _check_shapes(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
     if set(expected) != set(found):
         damaged("it has tensors too many or too few for its model")
     for name, tensor in expected.items():

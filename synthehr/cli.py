@@ -79,7 +79,9 @@ def _unexpected(error: Exception) -> int:
         return _refused(message, f"see `{command} --help`", 2)
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return _refused("the memory does not suffice", "use fewer rows or smaller batches", 2)
-    frames = [frame.f_globals["__name__"] + f":{line}" for frame, line in walk_tb(error.__traceback__)]
+    frames = [
+        frame.f_globals["__name__"] + f":{line}" for frame, line in walk_tb(error.__traceback__)
+    ]
     own = [place for place in frames if place.startswith("synthehr.") and "cli:" not in place]
     place = (own or frames or ["an unknown place"])[-1]
     return _refused(

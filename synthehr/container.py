@@ -98,7 +98,10 @@ def open_container(path: Path) -> Container:
     if not isinstance(outer["content"], dict):
         damaged("its metadata has unknown or missing parts")
     tensors = _check_layout(header, len(data) - 8 - size)
-    if _digest(canonical(outer["content"]), header, memoryview(data)[8 + size :]) != outer["sha256"]:
+    if (
+        _digest(canonical(outer["content"]), header, memoryview(data)[8 + size :])
+        != outer["sha256"]
+    ):
         damaged("its contents do not fit its checksum")
     return Container(outer["content"], tensors, data)
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from synthehr.artifact import Artifact
 from synthehr.errors import ConditionError
+from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Model
 from synthehr.modes.given import Wish
 from synthehr.modes.partial import keep_given
-from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Model
 from synthehr.seeds import SAMPLE, derived, generator
 
 BLOCK = 1024
@@ -36,7 +36,9 @@ class Tally:
     kept: int = 0
 
 
-def draw(artifact: Artifact, wish: Wish, seed: int, tally: Tally | None = None) -> Iterator[pa.Table]:
+def draw(
+    artifact: Artifact, wish: Wish, seed: int, tally: Tally | None = None
+) -> Iterator[pa.Table]:
     """Draw records, a block at a time.
 
     Parameters

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from synthehr import __version__
 from synthehr.artifact import Artifact, model_name
+from synthehr.checks import check, complete
 from synthehr.config import TrainConfig, apply, typed
+from synthehr.doubts import doubts
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import InputError, TrainingError
-from synthehr.checks import check, complete
-from synthehr.doubts import doubts
 from synthehr.infer import infer, refuse_open, resolve
+from synthehr.memory import available
 from synthehr.models import get
 from synthehr.models.base import NOTHING_GIVEN, Model
 from synthehr.schema import Schema
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 CHECKED = 4096
 """Records that are sampled for the shape figure at the end of a fit."""
+_WEIGHT_COPIES = 6
+_TOKEN_COPIES = 6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -118,12 +122,13 @@ class Prepared:
 
     @property
     def memory(self) -> int:
-        """Predicted peak of the memory of the fit, in bytes."""
+        """Predicted memory in bytes that training takes beyond what is taken now."""
         tokens = sum(item.size + int(item.parts.max(initial=1)) for item in self.encoder.fields)
         batch = min(self.training.batch_size, len(self.codes))
-        states = 7 * 4 * self.weights
-        activations = 6 * 4 * batch * tokens
-        return 400 * 2**20 + 4 * (self.codes.nbytes + self.held_out.nbytes) + states + activations
+        # Gradient, two moments, average, best weights and their like, in single precision.
+        states = _WEIGHT_COPIES * 4 * self.weights
+        activations = _TOKEN_COPIES * 4 * batch * tokens
+        return states + activations + self.codes.nbytes + self.held_out.nbytes
 
     def plan(self) -> dict[str, Any]:
         """Say what the fit is about to do, in JSON values."""
@@ -189,6 +194,12 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared
         config=encoding,
         rng=generator(options.seed, ENCODER),
     )
+    if not encoder.modelled:
+        k = encoding.rare_patients
+        raise InputError(
+            f"no column of the {fitted.num_rows} fitted records has values that {k} patients hold",
+            hint="give more records; what fewer patients hold is not learned",
+        )
     codes = encoder.encode(fitted)
     cls = model_class(options.model)
     changes = typed(cls.Config, options.settings.get("model", {}), "model")
@@ -197,7 +208,7 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared
     with torch.random.fork_rng():
         torch.manual_seed(derived(options.seed, WEIGHTS))
         model = cls.build(encoder.fields, config)
-    return Prepared(
+    prepared = Prepared(
         schema=settled,
         encoder=encoder,
         codes=codes,
@@ -210,6 +221,19 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared
         options=options,
         warnings=(*source.warnings, *doubts(settled, table), *encoder.notes),
     )
+    _check_memory(prepared)
+    return prepared
+
+
+def _check_memory(prepared: Prepared) -> None:
+    left = available()
+    if left is not None and prepared.memory > left:
+        raise TrainingError(
+            f"this fit needs about {prepared.memory / 2**30:.1f} GiB more memory, and "
+            f"{left / 2**30:.1f} GiB are left",
+            hint="use smaller batches (--set train.batch_size=128), fewer columns, or a larger "
+            "machine",
+        )
 
 
 def model_class(model: str | type[Model]) -> type[Model]:
@@ -225,6 +249,7 @@ def run(
     *,
     callbacks: Sequence[Callback] = (),
     checkpoint: Path | None = None,
+    checkpoint_every: float = 30.0,
     resume: bool = False,
 ) -> tuple[Artifact, History]:
     """Train the model and score it on the held-out records.
@@ -247,11 +272,10 @@ def run(
             max_minutes=options.max_minutes,
             callbacks=callbacks,
             checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             resume=resume,
         )
-        finish = getattr(model, "finish", None)
-        if finish is not None:
-            finish(torch.from_numpy(prepared.codes))
+        model.finish(torch.from_numpy(prepared.codes))
     except (MemoryError, torch.OutOfMemoryError):
         raise TrainingError(
             "the memory does not suffice for this fit",

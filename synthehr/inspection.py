@@ -156,7 +156,10 @@ def describe_model(path: Path) -> Description:
         "",
         grid(
             ("tensor", "type", "shape"),
-            ((name, kind, "×".join(map(str, shape))) for name, (kind, shape) in content.tensors.items()),
+            (
+                (name, kind, "×".join(map(str, shape)))
+                for name, (kind, shape) in content.tensors.items()
+            ),
         ),
     ]
     return Description(facts, "\n".join(lines), f"synthehr sample {path} -o synthetic.parquet")

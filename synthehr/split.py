@@ -15,7 +15,7 @@ from synthehr.seeds import SPLIT, generator
 
 
 def patients_of(table: pa.Table, column: str | None) -> NDArray[np.int64] | None:
-    """Number the patients of a table 0, 1, … in order of appearance.
+    """Give each patient of a table a number from 0, in order of appearance.
 
     Returns
     -------

@@ -76,7 +76,9 @@ def shape(fields: Fields, first: Codes, second: Codes) -> float:
 def _agreement(field: Field, first: Codes, second: Codes) -> float:
     width = int(field.parts.max(initial=1))
     cells = [
-        np.bincount(codes[:, 0].astype(np.int64) * width + codes[:, 1], minlength=field.size * width)
+        np.bincount(
+            codes[:, 0].astype(np.int64) * width + codes[:, 1], minlength=field.size * width
+        )
         / max(1, len(codes))
         for codes in (first, second)
     ]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from synthehr.artifact import Artifact
     from synthehr.drawing import Tally
     from synthehr.fitting import Prepared
-    from synthehr.modes.given import Wish
     from synthehr.models.base import Model
+    from synthehr.modes.given import Wish
     from synthehr.schema import Schema
     from synthehr.train import Callback, History
 
@@ -175,6 +175,7 @@ class Synthesizer:
         *,
         callbacks: Sequence[Callback] = (),
         checkpoint: Path | None = None,
+        checkpoint_every: float = 30.0,
         resume: bool = False,
     ) -> Self:
         """Do the rest of `fit` after `prepare`.
@@ -187,6 +188,8 @@ class Synthesizer:
             Called after every step, see `synthehr.train`.
         checkpoint : Path, optional
             Where the state of the run is kept.
+        checkpoint_every : float
+            Seconds between two states.
         resume : bool
             Whether to go on from there.
         """
@@ -195,9 +198,10 @@ class Synthesizer:
 
         self._artifact, self.history = run(
             prepared,
-            find_runtime(self.device),
+            find_runtime(_present(self.device)),
             callbacks=callbacks,
             checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             resume=resume,
         )
         return self
@@ -338,6 +342,29 @@ def _checked(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[
         if group not in GROUPS:
             raise unknown(group, GROUPS, "group of settings")
     return settings
+
+
+def _present(device: str | None) -> str | None:
+    """Refuse a device that this machine does not have.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such device.
+    """
+    import torch
+
+    if device is None:
+        return None
+    kind, _, number = device.partition(":")
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count()}
+    if kind not in counts or (number and not number.isdigit()):
+        raise ConfigError(f"there is no device {device}", hint="say cpu, cuda or cuda:1")
+    if int(number or 0) >= counts[kind]:
+        raise ConfigError(
+            f"this machine has {counts[kind]} {kind} devices", hint="train on the CPU: device='cpu'"
+        )
+    return device
 
 
 def _shape_of(data: Any) -> Shape:

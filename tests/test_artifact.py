@@ -157,7 +157,11 @@ def test_row_68_any_flipped_byte_is_found(file: Path) -> None:
         except ArtifactError:
             continue
         size = int.from_bytes(data[:8], "little")
-        assert data[place] == ord(" ") and place > size, (place, size, data[place - 20 : place + 20])
+        assert data[place] == ord(" ") and place > size, (
+            place,
+            size,
+            data[place - 20 : place + 20],
+        )
 
 
 def test_row_68_wrong_hash(file: Path) -> None:
@@ -229,9 +233,7 @@ def test_row_68_missing_or_foreign_parts(file: Path, part: str) -> None:
     data = file.read_bytes()
     for value in (None, [], {"a": 1}, "text"):
 
-        def spoil(
-            content: dict[str, Any], _: dict[str, torch.Tensor], value: Any = value
-        ) -> None:
+        def spoil(content: dict[str, Any], _: dict[str, torch.Tensor], value: Any = value) -> None:
             content[part] = value
 
         file.write_bytes(data)

@@ -59,7 +59,21 @@ def test_several_conditions_are_read() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", " ", "x", "x=", "=3", "x=a,", ",x=a", "x='a", "x='a' b", "x=a|", "x=:", "x=a=b", "x=1,x=2"],
+    [
+        "",
+        " ",
+        "x",
+        "x=",
+        "=3",
+        "x=a,",
+        ",x=a",
+        "x='a",
+        "x='a' b",
+        "x=a|",
+        "x=:",
+        "x=a=b",
+        "x=1,x=2",
+    ],
 )
 def test_what_cannot_be_read_is_refused(line: str) -> None:
     with pytest.raises(ConditionError) as found:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def fit(
     table: options.Table,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The model file.", show_default="TABLE.synthehr")
+        Path | None,
+        typer.Option("--output", "-o", help="The model file.", show_default="TABLE.synthehr"),
     ] = None,
     schema: options.SchemaFile = None,
     model: Annotated[
@@ -40,7 +41,9 @@ def fit(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.steps=2000."),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A TOML file of settings.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show schema and plan; train and write nothing.")
     ] = False,
@@ -66,7 +69,7 @@ def fit(
         holdout=holdout,
         max_minutes=max_minutes,
         on_text=on_text.value,
-        pii=pii and pii.value,
+        pii=None if pii is None else pii.value,
     )
     for warning in prepared.warnings:
         say(f"warning: {warning}", quiet=quiet)
@@ -82,9 +85,9 @@ def plan_text(prepared: Prepared) -> str:
     """Say what a fit is about to do, before it does it."""
     plan = prepared.plan()
     return (
-        f"plan: {plan['model']} with {plan['weights']:,} weights, at most {plan['steps']:,} steps of "
-        f"{plan['batch_size']} records on {plan['fitted_records']:,} records "
-        f"({plan['held_out_records']:,} held out), about {plan['memory_mib']:,} MiB, "
+        f"plan: {plan['model']} with {plan['weights']:,} weights, at most {plan['steps']:,} steps "
+        f"of {plan['batch_size']} records on {plan['fitted_records']:,} records "
+        f"({plan['held_out_records']:,} held out), about {plan['memory_mib']:,} MiB more memory, "
         f"seed {plan['seed']}"
     )
 
@@ -125,7 +128,9 @@ def _train(
 
 def summary_text(record: dict[str, Any], seconds: float) -> str:
     """Say in one line how well a fit went."""
-    line = f"fitted in {seconds:.1f} s, {record['steps']:,} steps (stopped by {record['stopped_by']})"
+    line = (
+        f"fitted in {seconds:.1f} s, {record['steps']:,} steps (stopped by {record['stopped_by']})"
+    )
     score = record["held_out"]
     if score is None:
         return f"{line}; no records were held out, so nothing says how good it is"

@@ -57,7 +57,7 @@ def release(
         n=rows,
         max_minutes=max_minutes,
         on_text=on_text.value,
-        pii=pii and pii.value,
+        pii=None if pii is None else pii.value,
         limits=limits_of(fail_under or ()),
         include_model=include_model,
         force=force,

@@ -38,8 +38,11 @@ def report(
 ) -> None:
     """Say how faithful a synthetic table is, and how exposed the patients are."""
     from synthehr.gates import assess, check_gates, limits_of
+    from synthehr.io import check_target
 
     limits = limits_of(fail_under or ())
+    for path in (output, *([Path(json)] if json not in (None, "-") else [])):
+        check_target(path, force)
     found = assess(
         real,
         synthetic,

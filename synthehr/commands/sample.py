@@ -47,10 +47,20 @@ def sample(
     write_table(synthesizer.draw(wish, settled_seed, tally), output, force=force)
     say(f"{wish.n:,} records, seed {settled_seed}", quiet=quiet)
     if tally.drawn:
-        say(f"{tally.kept:,} of {tally.drawn:,} drawn records satisfied the conditions "
-            f"({tally.kept / tally.drawn:.2%})", quiet=quiet)
+        say(
+            f"{tally.kept:,} of {tally.drawn:,} drawn records satisfied the conditions "
+            f"({tally.kept / tally.drawn:.2%})",
+            quiet=quiet,
+        )
     if json and output != "-":
-        put_json({"output": output, "records": wish.n, "seed": settled_seed,
-                  "drawn": tally.drawn or None, "kept": tally.kept or None})
+        put_json(
+            {
+                "output": output,
+                "records": wish.n,
+                "seed": settled_seed,
+                "drawn": tally.drawn or None,
+                "kept": tally.kept or None,
+            }
+        )
     if output != "-":
         say(f"wrote {output}\nnext: synthehr report REAL {output} --model {model}", quiet=quiet)

@@ -36,7 +36,7 @@ def schema(
         source.table,
         patient=patient,
         on_text=on_text.value,
-        pii=pii and pii.value,
+        pii=None if pii is None else pii.value,
         pandas_types=source.pandas_types,
         open_questions="keep",
     )

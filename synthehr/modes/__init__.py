@@ -1,0 +1,1 @@
+"""Ways to use a fitted model: conditions, partial records."""

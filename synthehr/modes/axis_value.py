@@ -84,7 +84,8 @@ def _read(value: object, data_type: pa.DataType) -> Interval:
         return number, number
     if kinds.is_duration(data_type):
         seconds = value.total_seconds() if isinstance(value, dt.timedelta) else float(str(value))
-        return (seconds * _PER_SECOND[data_type.unit],) * 2
+        place = seconds * _PER_SECOND[data_type.unit]
+        return place, place
     if kinds.is_time(data_type):
         return _exact(dt.time.fromisoformat(value) if isinstance(value, str) else value, data_type)
     return _moment(value, data_type)

@@ -15,6 +15,7 @@ from synthehr.column import nearest, shown
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
+from synthehr.models.base import Given
 from synthehr.modes.axis_value import as_interval, learned_range
 from synthehr.modes.condition import (
     Choice,
@@ -27,7 +28,6 @@ from synthehr.modes.condition import (
     parse,
 )
 from synthehr.modes.partial import partial_codes, partial_rows
-from synthehr.models.base import Given
 
 if TYPE_CHECKING:
     from synthehr.artifact import Artifact
@@ -217,5 +217,3 @@ def _means(choice: Value, level: str | int | float | bool) -> bool:
         return float(text) == level
     except ValueError:
         return False
-
-
