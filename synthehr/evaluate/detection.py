@@ -23,6 +23,8 @@ ROWS = 10_000
 PERMUTED_ROWS = 1_000
 FOLDS = 5
 CELLS = 255
+GROUPS = 20
+LEAN = 10.0
 
 
 class Detection(NamedTuple):
@@ -144,10 +146,27 @@ def detect_by_column(
         size = int(cells.max()) + 1
         key = (fold * size + cells) * 2 + y
         counts = np.bincount(key, minlength=FOLDS * size * 2).reshape(FOLDS, size, 2)
-        others = counts.sum(axis=0) - counts
-        ratio = (others[..., 1] + 1.0) / (others.sum(axis=2) + 2.0)
-        areas[j] = auroc(y, ratio[fold, cells])
+        others = (counts.sum(axis=0) - counts).astype(np.float64)
+        areas[j] = auroc(y, _ratio(others, is_category)[fold, cells])
     return areas
+
+
+def _ratio(counts: NDArray[np.float64], is_category: bool) -> NDArray[np.float64]:
+    """Share of synthetic records in each cell, (folds, cells), from counts (folds, cells, 2).
+
+    A cell that holds few records leans on its neighbourhood, one of `GROUPS` parts of a number's
+    distribution, or on the whole column of a category.
+    """
+    total = counts.sum(axis=(0, 2))
+    group = np.zeros(len(total), dtype=np.int64)
+    if not is_category:
+        below = np.cumsum(total) - total
+        group = (below * GROUPS / max(1.0, total.sum())).astype(np.int64)
+    whole = np.stack(
+        [np.stack([np.bincount(group, fold[:, k]) for k in (0, 1)], axis=1) for fold in counts]
+    )
+    prior = ((whole[..., 1] + 1) / (whole.sum(axis=2) + 2))[:, group]
+    return (counts[..., 1] + LEAN * prior) / (counts.sum(axis=2) + LEAN)
 
 
 def _cells(values: NDArray[np.float64], is_category: bool) -> NDArray[np.int64]:

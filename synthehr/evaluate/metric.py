@@ -67,7 +67,9 @@ def wilson(hits: float, n: int) -> Estimate:
     share = float(hits) / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Estimate(share, float(max(0.0, centre - half)), float(min(1.0, centre + half)))
+    # Rounding must not push the bounds of 0 and 1 past them.
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Estimate(share, float(min(low, share)), float(max(high, share)))
 
 
 def bootstrap_weights(
