@@ -35,6 +35,9 @@ from synthehr.models.layers import Axes, Spans
 TRIES = 64
 """Times a record is drawn anew before its conditions are written into it."""
 
+WALKS = 8
+"""Times a record with written conditions is read and drawn again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalGANConfig:
@@ -69,9 +72,10 @@ class ConditionalGAN(Model):
     """Conditional generative adversarial network; see the module.
 
     Of several conditions the rarest is given to the generator, and records that fail the
-    others are drawn anew; so far the distribution is the model's own. What has not
-    matched then is closed to all other tokens, in draft and revision alike: every
-    condition holds, and the rest follows it only as far as the revision heeds the draft.
+    others are drawn anew; so far the distribution is the model's own. Into what has not
+    matched then, the conditions are written, and the rest is brought to agree with them
+    by walks: read the record as latents, draw it again with the conditions written in
+    (Rezende, Mohamed and Wierstra 2014, arXiv:1401.4082, appendix F).
 
     Parameters
     ----------
@@ -144,23 +148,22 @@ class ConditionalGAN(Model):
         self.eval()
         codes = torch.empty(n, 2, len(self.spans.start), dtype=torch.int64, device=generator.device)
         rows = torch.arange(n, device=codes.device)
-        for tries in range(TRIES + 1):
-            last = tries == TRIES
-            closed = self._closed(rows, given) if last else 0.0
-            drawn = self._draw(n, rows, given, generator, closed)
-            if last:
-                drawn = self._moved(drawn, n, rows, given, generator)
-            chance = self._chance(drawn, rows, given)
+        for _ in range(TRIES):
+            drawn = self._draw(n, rows, given, generator)
             luck = torch.rand(n, generator=generator, device=codes.device)[rows]
-            kept = chance > 0 if last else luck < chance
+            kept = luck < self._chance(drawn, rows, given)
             codes[rows[kept]] = drawn[kept]
             rows = rows[~kept]
             if not len(rows):
                 return codes
-        raise ConditionError(
-            f"{len(rows)} of {n} records cannot satisfy their conditions",
-            hint="check that the conditions do not contradict one another",
-        )
+        codes[rows] = drawn = self._written(n, rows, given, generator)
+        failed = int((self._chance(drawn, rows, given) <= 0).sum())
+        if failed:
+            raise ConditionError(
+                f"{failed} of {n} records cannot satisfy their conditions",
+                hint="check that the conditions do not contradict one another",
+            )
+        return codes
 
     def _draw(
         self,
@@ -168,11 +171,18 @@ class ConditionalGAN(Model):
         rows: Tensor,
         given: Given,
         generator: torch.Generator,
-        closed: Tensor | float,
+        closed: Tensor | float = 0.0,
+        last: Tensor | None = None,
     ) -> Tensor:
-        """Draw records once for some rows of n, and write the known parts into them."""
+        """Draw records once for some rows of n; given the last ones, walk from them."""
         chance = Chance(*(part[rows] for part in self.generator.randomness(n, generator)))
         places = self._given_tokens(n, given, generator)[rows]
+        if last is not None:
+            mean, log_variance = self.generator.reader(last)
+            latent = mean + (0.5 * log_variance).exp() * chance.latent
+            chance = chance._replace(latent=latent)
+            column = self.spans.owner[places][:, None]
+            places = self.spans.flat(last[:, 0]).gather(1, column)[:, 0]
         drawn = self.generator.codes(chance, places, closed)
         if given.codes is None:
             return drawn
@@ -180,6 +190,15 @@ class ConditionalGAN(Model):
         same = (known[:, 0] == drawn[:, 0]) & (known[:, 1] != OPEN)
         drawn[:, 1] = torch.where(same, known[:, 1], drawn[:, 1])
         return drawn
+
+    def _written(self, n: int, rows: Tensor, given: Given, generator: torch.Generator) -> Tensor:
+        """Draw records with their conditions written in, and walk."""
+        closed = self._closed(rows, given)
+        drawn = self._draw(n, rows, given, generator, closed)
+        # without an anchor nothing has taught the generator to read
+        for _ in range(WALKS if self.config.anchor > 0 else 0):
+            drawn = self._draw(n, rows, given, generator, closed, drawn)
+        return self._moved(drawn, n, rows, given, generator)
 
     def _given_tokens(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
         """Choose for each record the column and token that the generator is given, flat.
@@ -191,8 +210,8 @@ class ConditionalGAN(Model):
         shares = self.shares.clone()
         for row, column in enumerate(self.columns.tolist()):
             if column in given.allowed:
-                weights = given.allowed[column].to(device).float().amax(1)
-                shares[row, : len(weights)] *= weights
+                open_tokens = given.allowed[column].to(device).amax(1) > 0
+                shares[row, : len(open_tokens)] *= open_tokens
         known = torch.full((n, len(shares)), OPEN, device=device)
         if given.codes is not None:
             known = given.codes.to(device)[:, 0, self.columns]
