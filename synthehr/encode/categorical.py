@@ -81,12 +81,23 @@ class CategoricalColumn:
         index = np.maximum(tokens.astype(np.int64) - self._first, 0)
         if self.rare == "draw":
             pooled = index >= len(self.levels)
-            shares = self.field.shares[self._first : self._first + len(self.levels)]
-            reached = np.cumsum(shares / shares.sum())
-            drawn = np.searchsorted(reached, rng.random(int(pooled.sum())), side="right")
-            index[pooled] = np.minimum(drawn, len(self.levels) - 1)
+            index[pooled] = self._draw_rare(int(pooled.sum()), rng)
         levels = self.levels + ((RARE_MARK,) if self.rare == "mark" else ())
         return from_levels(index, valid, levels, self.data_type)
+
+    def _draw_rare(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Draw levels for pooled records: by share among the rarest kept ones.
+
+        As many of them as hold together as many records as were pooled. Rare levels are
+        likelier like these than like the common ones, which keep their shares this way.
+        """
+        shares = self.field.shares[self._first : self._first + len(self.levels)]
+        rarest = np.argsort(shares, kind="stable")
+        reached = np.cumsum(shares[rarest])
+        rarest = rarest[: np.searchsorted(reached, self.field.shares[-1]) + 1]
+        reached = reached[: len(rarest)]
+        drawn = np.searchsorted(reached, rng.random(n) * reached[-1], side="right")
+        return rarest[np.minimum(drawn, len(rarest) - 1)]
 
     def allowed(self, values: Sequence[Any], null: bool) -> NDArray[np.float64]:
         """Weigh tokens 1 where they are one of the values; shape (size, 1)."""
