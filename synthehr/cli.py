@@ -42,10 +42,6 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
-# The class is public in click and private in the copy that newer typer carries.
-_ClickError = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit.
 
@@ -73,8 +69,10 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _unexpected(error: Exception) -> int:
     """Name the kind of an error and where it arose; its own text could hold a cell."""
-    if isinstance(error, _ClickError):
-        message = str(error.format_message()).rstrip(".")
+    # What the parser raises is public in click and private in the copy that newer typer carries.
+    told = getattr(error, "format_message", None)
+    if told is not None:
+        message = str(told()).rstrip(".")
         command = getattr(getattr(error, "ctx", None), "command_path", "synthehr")
         return _refused(message, f"see `{command} --help`", 2)
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):

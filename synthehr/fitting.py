@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from synthehr import __version__
 from synthehr.artifact import Artifact, model_name
 from synthehr.checks import check, complete
+from synthehr.choices import Options, model_class
 from synthehr.config import TrainConfig, apply, typed
 from synthehr.doubts import doubts
 from synthehr.encode.config import EncodeConfig
@@ -24,7 +25,6 @@ from synthehr.encode.table import TableEncoder
 from synthehr.errors import InputError, TrainingError
 from synthehr.infer import infer, refuse_open, resolve
 from synthehr.memory import available
-from synthehr.models import get
 from synthehr.models.base import NOTHING_GIVEN, Model
 from synthehr.schema import Schema
 from synthehr.seeds import CHECK, ENCODER, TRAINING, WEIGHTS, derived, generator
@@ -42,41 +42,7 @@ _TOKEN_COPIES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a user chose for a fit.
-
-    Attributes
-    ----------
-    model : str or type of Model
-        A name in `synthehr.models.MODELS`, "auto", or a class.
-    seed : int
-        Seed of everything that is drawn.
-    settings : mapping of str to mapping
-        The groups ``model``, ``train`` and ``encode`` of settings that differ from the defaults.
-    patient : str or None
-        The column that names the patient.
-    holdout : float
-        Share of the patients that are set aside.
-    max_minutes : float or None
-        Limit by the clock.
-    on_text : {"refuse", "drop"}
-        What to do with columns of free text.
-    pii : {"drop", "keep", "surrogate"} or None
-        What to do with columns that look like direct identifiers.
-    """
-
-    model: str | type[Model] = "auto"
-    seed: int = 0
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    patient: str | None = None
-    holdout: float = 0.1
-    max_minutes: float | None = None
-    on_text: Literal["refuse", "drop"] = "refuse"
-    pii: Literal["drop", "keep", "surrogate"] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Preparation:
     """Everything that a fit needs, before the first step.
 
     Attributes
@@ -173,7 +139,7 @@ def settle_schema(source: Source, schema: Schema | None, options: Options) -> Sc
     return settled
 
 
-def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared:
+def prepare(source: Source, schema: Schema | None, options: Options) -> Preparation:
     """Split off whole patients, fit the encoder, encode, and build the model.
 
     Raises
@@ -208,7 +174,7 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared
     with torch.random.fork_rng():
         torch.manual_seed(derived(options.seed, WEIGHTS))
         model = cls.build(encoder.fields, config)
-    prepared = Prepared(
+    prepared = Preparation(
         schema=settled,
         encoder=encoder,
         codes=codes,
@@ -225,7 +191,7 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Prepared
     return prepared
 
 
-def _check_memory(prepared: Prepared) -> None:
+def _check_memory(prepared: Preparation) -> None:
     left = available()
     if left is not None and prepared.memory > left:
         raise TrainingError(
@@ -236,15 +202,8 @@ def _check_memory(prepared: Prepared) -> None:
         )
 
 
-def model_class(model: str | type[Model]) -> type[Model]:
-    """Find the class of a model: a name, "auto", or the class itself."""
-    if not isinstance(model, str):
-        return model
-    return get("autoregressive" if model == "auto" else model)
-
-
 def run(
-    prepared: Prepared,
+    prepared: Preparation,
     runtime: Runtime,
     *,
     callbacks: Sequence[Callback] = (),
@@ -287,7 +246,7 @@ def run(
     return artifact, history
 
 
-def _score(prepared: Prepared, history: History) -> HeldOut | None:
+def _score(prepared: Preparation, history: History) -> HeldOut | None:
     if not len(prepared.held_out):
         return None
     fields = prepared.encoder.fields
@@ -303,7 +262,7 @@ def _score(prepared: Prepared, history: History) -> HeldOut | None:
     )
 
 
-def _record(prepared: Prepared, history: History, score: HeldOut | None) -> dict[str, Any]:
+def _record(prepared: Preparation, history: History, score: HeldOut | None) -> dict[str, Any]:
     options = prepared.options
     record = {
         "versions": versions(),

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from synthehr.artifact import load, read_metadata
 from synthehr.column import shown
-from synthehr.commands.console import grid, schema_grid
 from synthehr.encode.axis import combined, has_axis, to_axis
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.rare import holders
 from synthehr.errors import InputError
 from synthehr.infer import infer
 from synthehr.io import read
+from synthehr.listing import grid, schema_grid
 from synthehr.split import patients_of
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthehr.errors import ConfigError, InputError
+from synthehr.kernels import compute
 from synthehr.seeds import SPLIT, generator
 
 
@@ -36,7 +36,7 @@ def patients_of(table: pa.Table, column: str | None) -> NDArray[np.int64] | None
             hint="fill it, drop those records, or choose another column with --patient",
         )
     if not pa.types.is_dictionary(cells.type):
-        cells = pc.dictionary_encode(cells)
+        cells = compute.dictionary_encode(cells)
     indices = [np.asarray(chunk.indices) for chunk in cells.unify_dictionaries().chunks]
     return np.concatenate([np.zeros(0, np.int64), *indices]).astype(np.int64)
 

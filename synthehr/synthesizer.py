@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from synthehr.artifact import Artifact
     from synthehr.drawing import Tally
-    from synthehr.fitting import Prepared
+    from synthehr.fitting import Preparation
     from synthehr.models.base import Model
     from synthehr.modes.given import Wish
     from synthehr.schema import Schema
@@ -94,9 +94,10 @@ class Synthesizer:
         max_minutes: float | None = None,
         on_text: Literal["refuse", "drop"] = "refuse",
         pii: Literal["drop", "keep", "surrogate"] | None = None,
-    ) -> Prepared:
+    ) -> Preparation:
         """Do everything that `fit` does before the first step; parameters as there."""
-        from synthehr.fitting import Options, prepare
+        from synthehr.choices import Options, checked
+        from synthehr.fitting import prepare
         from synthehr.io import Source, read
         from synthehr.schema import Schema
         from synthehr.seeds import settled
@@ -106,7 +107,7 @@ class Synthesizer:
         options = Options(
             model=self.model,
             seed=settled(self.seed),
-            settings=_checked(self.settings or {}),
+            settings=checked(self.settings or {}),
             patient=patient,
             holdout=holdout,
             max_minutes=max_minutes,
@@ -171,7 +172,7 @@ class Synthesizer:
 
     def train(
         self,
-        prepared: Prepared,
+        prepared: Preparation,
         *,
         callbacks: Sequence[Callback] = (),
         checkpoint: Path | None = None,
@@ -182,7 +183,7 @@ class Synthesizer:
 
         Parameters
         ----------
-        prepared : Prepared
+        prepared : Preparation
             What `prepare` returned; it is used up.
         callbacks : sequence of callables
             Called after every step, see `synthehr.train`.
@@ -193,12 +194,13 @@ class Synthesizer:
         resume : bool
             Whether to go on from there.
         """
+        from synthehr.choices import present
         from synthehr.fitting import run
         from synthehr.train import find_runtime
 
         self._artifact, self.history = run(
             prepared,
-            find_runtime(_present(self.device)),
+            find_runtime(present(self.device)),
             callbacks=callbacks,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
@@ -314,57 +316,6 @@ class Synthesizer:
 def load(path: Path | str, *, model: type[Model] | None = None) -> Synthesizer:
     """Read a model file, see `Synthesizer.load`."""
     return Synthesizer.load(path, model=model)
-
-
-def settings_of(
-    model: str, pairs: Sequence[str] = (), file: Path | None = None
-) -> dict[str, dict[str, Any]]:
-    """Read settings for a model from ``group.key=value`` texts and a TOML file.
-
-    Raises
-    ------
-    ConfigError
-        If the model, a group or a key does not exist, or a value has the wrong type.
-    """
-    from synthehr.config import TrainConfig, settings
-    from synthehr.encode.config import EncodeConfig
-    from synthehr.models import get
-
-    config = get("autoregressive" if model == "auto" else model).Config
-    groups = {"model": config, "train": TrainConfig, "encode": EncodeConfig}
-    return settings(pairs, groups=groups, file=file)
-
-
-def _checked(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    from synthehr.config import GROUPS, unknown
-
-    for group in settings:
-        if group not in GROUPS:
-            raise unknown(group, GROUPS, "group of settings")
-    return settings
-
-
-def _present(device: str | None) -> str | None:
-    """Refuse a device that this machine does not have.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such device.
-    """
-    import torch
-
-    if device is None:
-        return None
-    kind, _, number = device.partition(":")
-    counts = {"cpu": 1, "cuda": torch.cuda.device_count()}
-    if kind not in counts or (number and not number.isdigit()):
-        raise ConfigError(f"there is no device {device}", hint="say cpu, cuda or cuda:1")
-    if int(number or 0) >= counts[kind]:
-        raise ConfigError(
-            f"this machine has {counts[kind]} {kind} devices", hint="train on the CPU: device='cpu'"
-        )
-    return device
 
 
 def _shape_of(data: Any) -> Shape:

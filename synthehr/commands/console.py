@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from synthehr.schema import Schema
+from typing import Any
 
 
 def say(text: str, *, quiet: bool = False) -> None:
@@ -26,33 +22,6 @@ def put(text: str) -> None:
 def put_json(value: Any) -> None:
     """Give a script what it asked for, on stdout."""
     put(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
-
-
-def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay rows out in columns."""
-    lines = [tuple(head), *(tuple(row) for row in rows)]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def schema_grid(schema: Schema) -> str:
-    """Show what is believed about each column, and why."""
-    from synthehr.column import shown
-
-    rows = [
-        (
-            shown(column.name),
-            column.kind + (" or null" if column.nullable else ""),
-            column.role,
-            column.arrow_type,
-            column.reason,
-        )
-        for column in schema.columns
-    ]
-    return grid(("column", "kind", "role", "type", "why"), rows)
 
 
 def beside(path: Path, suffix: str) -> Path:

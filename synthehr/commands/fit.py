@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthehr.commands import options
-from synthehr.commands.console import beside, put_json, say, schema_grid
+from synthehr.commands.console import beside, put_json, say
 
 if TYPE_CHECKING:
-    from synthehr.fitting import Prepared
+    from synthehr.fitting import Preparation
     from synthehr.synthesizer import Synthesizer
 
 
@@ -55,8 +55,10 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn a table and write a model file."""
+    from synthehr.choices import settings_of
     from synthehr.io import check_target
-    from synthehr.synthesizer import Synthesizer, settings_of
+    from synthehr.listing import schema_grid
+    from synthehr.synthesizer import Synthesizer
 
     target = output or beside(table, ".synthehr")
     if not dry_run:
@@ -81,7 +83,7 @@ def fit(
         put_json(result)
 
 
-def plan_text(prepared: Prepared) -> str:
+def plan_text(prepared: Preparation) -> str:
     """Say what a fit is about to do, before it does it."""
     plan = prepared.plan()
     return (
@@ -94,7 +96,7 @@ def plan_text(prepared: Prepared) -> str:
 
 def _train(
     synthesizer: Synthesizer,
-    prepared: Prepared,
+    prepared: Preparation,
     target: Path,
     *,
     resume: bool,

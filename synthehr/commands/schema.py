@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synthehr.commands import options
-from synthehr.commands.console import put, put_json, say, schema_grid
+from synthehr.commands.console import put, put_json, say
 
 
 def schema(
@@ -25,6 +25,7 @@ def schema(
     """Show what is believed about each column, and why."""
     from synthehr.infer import infer
     from synthehr.io import check_target, read
+    from synthehr.listing import schema_grid
 
     if output is not None:
         check_target(output, force)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from synthehr.column import nearest, shown
 from synthehr.encode.axis import combined
 from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
+from synthehr.kernels import compute
 from synthehr.models.base import OPEN
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def partial_codes(rows: pa.Table, encoder: TableEncoder) -> Tensor:
         cells = combined(rows[name])
         valid = cells.is_valid().to_numpy(zero_copy_only=False)
         if not isinstance(column, NumericColumn) and column.rare is None:
-            found = pc.unique(cells.drop_null()).to_pylist()
+            found = compute.unique(cells.drop_null()).to_pylist()
             unknown = sum(column.token_of(level) is None for level in found)
             if unknown:
                 raise ConditionError(
@@ -85,7 +85,7 @@ def keep_given(drawn: pa.Table, rows: pa.Table) -> pa.Table:
     for name in rows.column_names:
         place = drawn.column_names.index(name)
         field = drawn.schema.field(place)
-        cells = pc.coalesce(combined(rows[name]), combined(drawn[name]))
+        cells = compute.coalesce(combined(rows[name]), combined(drawn[name]))
         drawn = drawn.set_column(place, field, _as_type(cells, field.type))
     return drawn
 

@@ -1,0 +1,102 @@
+"""What a user chooses for a fit, checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from synthehr.config import GROUPS, TrainConfig, settings, unknown
+from synthehr.encode.config import EncodeConfig
+from synthehr.errors import ConfigError
+from synthehr.models import get
+
+if TYPE_CHECKING:
+    from synthehr.models.base import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user chose for a fit.
+
+    Attributes
+    ----------
+    model : str or type of Model
+        A name in `synthehr.models.MODELS`, "auto", or a class.
+    seed : int
+        Seed of everything that is drawn.
+    settings : mapping of str to mapping
+        The groups ``model``, ``train`` and ``encode`` of settings that differ from the defaults.
+    patient : str or None
+        The column that names the patient.
+    holdout : float
+        Share of the patients that are set aside.
+    max_minutes : float or None
+        Limit by the clock.
+    on_text : {"refuse", "drop"}
+        What to do with columns of free text.
+    pii : {"drop", "keep", "surrogate"} or None
+        What to do with columns that look like direct identifiers.
+    """
+
+    model: str | type[Model] = "auto"
+    seed: int = 0
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    patient: str | None = None
+    holdout: float = 0.1
+    max_minutes: float | None = None
+    on_text: Literal["refuse", "drop"] = "refuse"
+    pii: Literal["drop", "keep", "surrogate"] | None = None
+
+
+def model_class(model: str | type[Model]) -> type[Model]:
+    """Find the class of a model: a name, "auto", or the class itself."""
+    if not isinstance(model, str):
+        return model
+    return get("autoregressive" if model == "auto" else model)
+
+
+def settings_of(
+    model: str, pairs: Sequence[str] = (), file: Path | None = None
+) -> dict[str, dict[str, Any]]:
+    """Read settings for a model from ``group.key=value`` texts and a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If the model, a group or a key does not exist, or a value has the wrong type.
+    """
+    groups = {"model": model_class(model).Config, "train": TrainConfig, "encode": EncodeConfig}
+    return settings(pairs, groups=groups, file=file)
+
+
+def checked(settings: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Refuse groups of settings that do not exist."""
+    for group in settings:
+        if group not in GROUPS:
+            raise unknown(group, GROUPS, "group of settings")
+    return settings
+
+
+def present(device: str | None) -> str | None:
+    """Refuse a device that this machine does not have.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such device.
+    """
+    if device is None:
+        return None
+    kind, _, number = device.partition(":")
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count()}
+    if kind not in counts or (number and not number.isdigit()):
+        raise ConfigError(f"there is no device {device}", hint="say cpu, cuda or cuda:1")
+    if int(number or 0) >= counts[kind]:
+        raise ConfigError(
+            f"this machine has {counts[kind]} {kind} devices", hint="train on the CPU: device='cpu'"
+        )
+    return device
