@@ -40,7 +40,7 @@ def check_settings(config: Any) -> None:
     for name in ("noise", "width", "penalty_every", "critic_steps", "group"):
         if getattr(config, name) < 1:
             raise out_of_range(name, "at least 1")
-    for name in ("depth", "penalty", "anchor"):
+    for name in ("depth", "penalty", "anchor", "beta"):
         if getattr(config, name) < 0:
             raise out_of_range(name, "at least 0")
     if config.temperature <= 0:
@@ -96,7 +96,7 @@ class Generator(nn.Module):
     def __init__(self, spans: Spans, axes: Axes, config: Any, *, conditional: bool) -> None:
         super().__init__()
         self.spans, self.axes = spans, axes
-        self.temperature = config.temperature
+        self.temperature, self.beta = config.temperature, config.beta
         width, depth = config.width, config.depth
         self.reader = Reader(spans, axes, width, depth, config.noise)
         self.start = nn.Linear(config.noise, width)
@@ -170,7 +170,7 @@ class Generator(nn.Module):
     def bound(
         self, codes: Tensor, real: Records, given: Tensor | None, generator: torch.Generator
     ) -> Tensor:
-        """Negative evidence lower bound of records, (B,), in nats."""
+        """Surprise plus weighted divergence of records, (B,), in nats."""
         mean, log_variance = self.reader(codes)
         latent = around(mean, log_variance, generator)
         logits, centre, log_scale = self.decode(latent, given)
@@ -178,7 +178,7 @@ class Generator(nn.Module):
         place = torch.logit(real.fraction, eps=1e-4)
         of_place = _logistic((place - centre) / log_scale.exp()) + log_scale - _logistic(place)
         is_cut = self.axes.counts(self.spans.flat(codes[:, 0])) > 1
-        return surprise + (of_place * is_cut).sum(1) + divergence(mean, log_variance)
+        return surprise + (of_place * is_cut).sum(1) + self.beta * divergence(mean, log_variance)
 
 
 def _logistic(value: Tensor) -> Tensor:
@@ -301,8 +301,8 @@ def adversarial_training(n_records: int, config: Any) -> TrainConfig:
     return TrainConfig(
         steps=steps,
         batch_size=batch,
-        learning_rate=1e-3,
-        betas=(0.0, 0.95),
+        learning_rate=2e-3,
+        betas=(0.5, 0.95),
         ema=0.998,
         clip=0.0,
         evaluations=20,

@@ -133,11 +133,13 @@ class Autoregressive(Model):
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
         """Yield one loss: the record's negative log-likelihood in nats, estimated."""
-        known, weights = self.masks(len(batch.codes), batch.generator)
+        known, weights = self.masks(len(batch.codes), batch.generator, self.config.next_weight)
         losses = self.network.cross_entropy(batch.codes, known)
         yield Loss("network", per_record=(losses * weights).sum(1))
 
-    def masks(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def masks(
+        self, n: int, generator: torch.Generator, next_weight: float
+    ) -> tuple[Tensor, Tensor]:
         """Draw n masks: which columns are known, and the weights of the losses; both (n, D)."""
         device, columns = generator.device, len(self.fields)
         # Evenly spaced in place of independent draws: the same expectation, less noise.
@@ -151,16 +153,20 @@ class Autoregressive(Model):
         known = place < n_known
         weights = columns / (columns - n_known) * ~known
         following = columns * (place == n_known)
-        share = self.config.next_weight * ordered
+        share = next_weight * ordered
         return known, (1 - share) * weights + share * following
 
     @torch.no_grad()
     def held_out_loss(self, codes: Tensor) -> float:
-        """Estimate the mean negative log-likelihood of records, in nats, by fixed masks."""
+        """Estimate the mean negative log-likelihood of records, in nats, by fixed masks.
+
+        In the masks of the table's order the next column alone counts, so that both kinds
+        of masks estimate a likelihood.
+        """
         generator = torch.Generator(codes.device).manual_seed(0)
         total = 0.0
         for _ in range(HELD_OUT_MASKS):
-            masks = self.masks(len(codes), generator)
+            masks = self.masks(len(codes), generator, next_weight=1.0)
             for some, known, weights in zip(*(x.split(4096) for x in (codes, *masks)), strict=True):
                 total += (self.network.cross_entropy(some, known) * weights).sum().item()
         return total / (HELD_OUT_MASKS * len(codes))

@@ -47,12 +47,13 @@ class ConditionalGANConfig:
     ----------
     conditioning : {"concatenation", "projection"}
         How the given token enters the critic.
-    noise, width, depth, temperature, penalty, penalty_every, critic_steps, group, anchor
+    noise, width, depth, temperature, penalty, penalty_every, critic_steps,
+    group, anchor, beta
         As for `synthehr.models.gan.GANConfig`.
     """
 
     conditioning: Literal["concatenation", "projection"] = "concatenation"
-    noise: int = 64
+    noise: int = 32
     width: int = 256
     depth: int = 2
     temperature: float = 0.7
@@ -60,7 +61,8 @@ class ConditionalGANConfig:
     penalty_every: int = 8
     critic_steps: int = 1
     group: int = 8
-    anchor: float = 0.1
+    anchor: float = 1.0
+    beta: float = 0.5
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -49,9 +49,11 @@ class GANConfig:
         Records whose mean the critic sees beside each of them; 1 leaves it out.
     anchor : float
         Weight of the autoencoder's loss; 0 leaves a purely adversarial model.
+    beta : float
+        Weight of the divergence from the standard normal in that loss.
     """
 
-    noise: int = 64
+    noise: int = 32
     width: int = 256
     depth: int = 2
     temperature: float = 0.7
@@ -59,7 +61,8 @@ class GANConfig:
     penalty_every: int = 8
     critic_steps: int = 1
     group: int = 8
-    anchor: float = 0.1
+    anchor: float = 1.0
+    beta: float = 0.5
 
     def __post_init__(self) -> None:
         """Check the ranges."""
