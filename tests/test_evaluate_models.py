@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,8 +24,13 @@ LONG = 10_000.0
 def as_scored(views: Views) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[bool]]:
     names = [c.name for c in views.columns]
     tables = [views.real, views.synthetic, views.holdout]
-    a, b, c = (pd.DataFrame(t.values, columns=names) for t in tables if t is not None)
+    a, b, c = (pd.DataFrame(t.values, columns=pd.Index(names)) for t in tables if t is not None)
     return a, b, c, views.categorical.tolist()
+
+
+def boosted(categorical: list[bool], rounds: int) -> HistGradientBoostingClassifier:
+    settings: dict[str, Any] = {"categorical_features": categorical, "max_iter": rounds}
+    return HistGradientBoostingClassifier(random_state=0, **settings)
 
 
 def scorer_detect(a: pd.DataFrame, b: pd.DataFrame, categorical: list[bool]) -> float:
@@ -32,9 +39,7 @@ def scorer_detect(a: pd.DataFrame, b: pd.DataFrame, categorical: list[bool]) -> 
     x, y = x.reset_index(drop=True), np.r_[np.zeros(n), np.ones(n)]
     p = np.zeros(2 * n)
     for train, test in StratifiedKFold(5, shuffle=True, random_state=303).split(x, y):
-        trees = HistGradientBoostingClassifier(
-            categorical_features=categorical, random_state=0, max_iter=100
-        )
+        trees = boosted(categorical, 100)
         p[test] = trees.fit(x.iloc[train], y[train]).predict_proba(x.iloc[test])[:, 1]
     return float(roc_auc_score(y, p))
 
@@ -43,9 +48,7 @@ def scorer_utility(
     train: pd.DataFrame, test: pd.DataFrame, target: str, categorical: list[bool]
 ) -> float:
     mask = [m for name, m in zip(train.columns, categorical, strict=True) if name != target]
-    trees = HistGradientBoostingClassifier(
-        categorical_features=mask, random_state=0, max_iter=150
-    ).fit(train.drop(columns=target), train[target].astype(int))
+    trees = boosted(mask, 150).fit(train.drop(columns=target), train[target].astype(int))
     p = trees.predict_proba(test.drop(columns=target))[:, 1]
     return float(roc_auc_score(test[target], p))
 

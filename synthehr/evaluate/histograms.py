@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from synthehr.evaluate.coverage import patients_a_cell, patients_a_level
 from synthehr.evaluate.results import SMALLEST, Histogram
-from synthehr.evaluate.views import Column, View, Views
+from synthehr.evaluate.views import Compared, View, Views
 
 BINS = 30
 MOST_LEVELS = 20
@@ -25,7 +25,7 @@ def histograms(views: Views) -> tuple[Histogram, ...]:
     return tuple(made)
 
 
-def _of_category(views: Views, j: int, column: Column) -> Histogram | None:
+def _of_category(views: Views, j: int, column: Compared) -> Histogram | None:
     patients = patients_a_level(views.real.values[:, j], views.real.patients)
     shown = np.flatnonzero(patients >= SMALLEST)[:MOST_LEVELS]
     if not len(shown):
@@ -42,7 +42,7 @@ def _of_category(views: Views, j: int, column: Column) -> Histogram | None:
     return _histogram(column, (), tuple(labels), cells, len(labels))
 
 
-def _of_number(views: Views, j: int, column: Column) -> Histogram | None:
+def _of_number(views: Views, j: int, column: Compared) -> Histogram | None:
     values = views.real.values[:, j]
     ends = _outermost(values, views.real.patients)
     if ends is None:
@@ -94,7 +94,7 @@ def _edges(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.f
 
 
 def _histogram(
-    column: Column,
+    column: Compared,
     edges: tuple[float, ...],
     labels: tuple[str, ...],
     cells: list[tuple[NDArray[np.int64], NDArray[np.int64]]],

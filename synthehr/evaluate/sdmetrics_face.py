@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from synthehr.errors import InputError
-from synthehr.evaluate.views import Column, View
+from synthehr.evaluate.views import Compared, View
 
 TABLE = "table"
 
@@ -28,12 +28,12 @@ def is_installed() -> bool:
     return find_spec("sdmetrics") is not None
 
 
-def sdmetrics_scores(columns: tuple[Column, ...], real: View, synthetic: View) -> Scores:
+def sdmetrics_scores(columns: tuple[Compared, ...], real: View, synthetic: View) -> Scores:
     """Run QualityReport, with every pair counted, and DiagnosticReport.
 
     Parameters
     ----------
-    columns : tuple of Column
+    columns : tuple of Compared
         The D columns.
     real, synthetic : View
         The tables; all records are used.
@@ -81,7 +81,7 @@ def _properties(report: Any) -> dict[str, float]:
     return {str(name): float(score) for name, score in zip(rows.Property, rows.Score, strict=True)}
 
 
-def _frame(columns: tuple[Column, ...], view: View) -> Any:
+def _frame(columns: tuple[Compared, ...], view: View) -> Any:
     import pandas as pd
 
     cells = {}

@@ -7,6 +7,7 @@ from typing import Any
 from synthehr.evaluate.detection import FOLDS, ROWS, detect, detect_by_column
 from synthehr.evaluate.task import Found, Task, figure
 from synthehr.evaluate.utility import (
+    TARGET_CELLS,
     TARGET_LEVELS,
     TARGET_ROWS,
     calibration_error,
@@ -59,14 +60,17 @@ def measure_target(task: Task, target: str | None) -> Found:
         return Found()
     j = [column.name for column in views.columns].index(target)
     models = min(max(1, len(views.columns[j].levels) - 1), TARGET_LEVELS)
-    rows = min(views.real.rows, TARGET_ROWS) + min(views.synthetic.rows, TARGET_ROWS)
+    most = max(TARGET_ROWS, TARGET_CELLS // (models + 1))
+    rows = min(views.real.rows, most) + min(views.synthetic.rows, most)
     # Training takes half as many rounds again as detection, and as many models as levels.
     if not task.clock.allows(0.9, 1.5 * task.clock.pace * rows * models):
         task.clock.too_late("prediction of the target")
         return Found()
     found = target_utility(
-        j, task.trained, _as_many(task), task.unseen, views.categorical, task.rng("target")
-    )
+        j, task.trained, _as_many(task), task.unseen, views.categorical, task.rng("target"),
+        rows=most,
+    )  # fmt: skip
+    task.clock.cap("prediction of the target", most, views.real.rows, "training records")
     if found is None:
         task.clock.give_up("prediction of the target", "it does not vary, or too few hold it")
         return Found()

@@ -21,7 +21,8 @@ from synthehr.evaluate.results import SMALLEST, Calibration
 from synthehr.evaluate.scores import Measure, Weighted, for_trees, mean_auroc_of, r2_of, trees
 from synthehr.evaluate.views import View
 
-TARGET_ROWS = 100_000
+TARGET_CELLS = 200_000
+TARGET_ROWS = 20_000
 TARGET_LEVELS = 20
 TURN_ROWS = 3_000
 TURN_LEVELS = 6
@@ -79,6 +80,8 @@ def target_utility(
     test: View,
     categorical: NDArray[np.bool_],
     rng: np.random.Generator,
+    *,
+    rows: int = TARGET_ROWS,
 ) -> Utility | None:
     """Predict one column from all the others after training on either table.
 
@@ -87,13 +90,15 @@ def target_utility(
     j : int
         Index of the target.
     real, synthetic : View
-        What the two predictors are trained on; at most `TARGET_ROWS` records.
+        What the two predictors are trained on.
     test : View
         Real records of other patients.
     categorical : ndarray of shape (D,), bool
         Which columns hold codes.
     rng : Generator
         Draws subsamples and resamples.
+    rows : int
+        Most records of either to train on.
 
     Returns
     -------
@@ -101,7 +106,7 @@ def target_utility(
         None when the target does not vary among the test records. Intervals are over the
         test patients; the luck of the training is not in them.
     """
-    real, synthetic = real.sample(TARGET_ROWS, rng), synthetic.sample(TARGET_ROWS, rng)
+    real, synthetic = real.sample(rows, rng), synthetic.sample(rows, rng)
     views = [real, synthetic, test]
     target, columns = _target(j, views, categorical, TARGET_LEVELS, TARGET_TREES, ranks=False)
     known = ~np.isnan(columns[2])

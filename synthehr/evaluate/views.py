@@ -67,7 +67,7 @@ class View:
         return self.take(np.flatnonzero(mine)), self.take(np.flatnonzero(~mine))
 
 
-class Column(NamedTuple):
+class Compared(NamedTuple):
     """A compared column: its name, how it is compared, and the levels behind the codes."""
 
     name: str
@@ -81,7 +81,7 @@ class Views:
 
     Attributes
     ----------
-    columns : tuple of Column
+    columns : tuple of Compared
         The D columns. Codes of categories count from the commonest real level.
     real, synthetic : View
         The two tables that are compared.
@@ -91,7 +91,7 @@ class Views:
         Whether a patient may hold several records.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[Compared, ...]
     real: View
     synthetic: View
     holdout: View | None
@@ -215,7 +215,7 @@ def _sort_of(dtype: pa.DataType) -> str:
 
 def _column(
     name: str, chunks: list[pa.ChunkedArray], which: list[str], as_category: bool
-) -> tuple[Column, list[NDArray[np.float64]]]:
+) -> tuple[Compared, list[NDArray[np.float64]]]:
     sorts = [_sort_of(chunk.type) for chunk in chunks]
     known = [sort for sort in sorts if sort != "null"]
     if "other" in known:
@@ -230,16 +230,16 @@ def _column(
                 hint="write both tables with the same column types",
             )
     if not known:
-        return Column(name, "category", ()), [np.full(len(c), np.nan) for c in chunks]
+        return Compared(name, "category", ()), [np.full(len(c), np.nan) for c in chunks]
     if known[0] in ("text", "booleans"):
         levels, codes = _codes([_strings(chunk) for chunk in chunks])
-        return Column(name, "category", levels), codes
+        return Compared(name, "category", levels), codes
     numbers = [_numbers(chunk) for chunk in chunks]
     if as_category and known[0] == "numbers":
         texts = [pa.chunked_array([_number_labels(values)]) for values in numbers]
         levels, codes = _codes(texts)
-        return Column(name, "category", levels), codes
-    return Column(name, "date" if known[0] == "dates" else "number", ()), numbers
+        return Compared(name, "category", levels), codes
+    return Compared(name, "date" if known[0] == "dates" else "number", ()), numbers
 
 
 def _strings(chunk: pa.ChunkedArray) -> pa.ChunkedArray:
