@@ -70,7 +70,7 @@ def measure_target(task: Task, target: str | None) -> Found:
         j, task.trained, _as_many(task), task.unseen, views.categorical, task.rng("target"),
         rows=most,
     )  # fmt: skip
-    task.clock.cap("prediction of the target", most, views.real.rows, "training records")
+    task.clock.cap("prediction of the target", most, task.trained.rows, "training records")
     if found is None:
         task.clock.give_up("prediction of the target", "it does not vary, or too few hold it")
         return Found()
