@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.9}
 """Limits of a release, by figure of the report; `--fail-under` changes them."""
 
-SURELY_ABOVE = {"exact_copies": 0.0, "near_copies": 0.0, "nearer_to_training": 0.02}
-"""By how much a privacy figure's whole interval may lie above what real records score."""
+COMPARED = ("exact_copies", "near_copies", "nearer_to_training")
+"""Privacy figures that must not lie surely above what real records score."""
 
 
 def limits_of(pairs: Iterable[str]) -> dict[str, float]:
@@ -67,20 +67,25 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
     Returns
     -------
     tuple of str
-        One sentence for each gate that fails: `DEFAULT_LIMITS`, the user's limits, and
-        `SURELY_ABOVE` for the figures that the user did not mention.
+        One sentence for each gate that fails: `DEFAULT_LIMITS`, the user's limits, and the
+        figures in `COMPARED` that the user did not mention, where their whole interval lies
+        above that of as few held-out records.
     """
+    from synthehr.evaluate.metric import wilson
+
     known = {metric.name: metric for metric in report.metrics}
     defaults = {name: limit for name, limit in DEFAULT_LIMITS.items() if name in known}
     sentences = list(report.failures(defaults | dict(limits)))
-    for name, margin in SURELY_ABOVE.items():
+    held_out = report.results.rows[2]
+    for name in COMPARED:
         metric = known.get(name)
         if name in limits or metric is None or metric.low is None or metric.ceiling is None:
             continue
-        if metric.low > metric.ceiling + margin:
+        highest = wilson(metric.ceiling * held_out, held_out).high
+        if metric.low > highest:
             sentences.append(
-                f"{name}: its whole interval ({metric.low:.3f} to {metric.high:.3f}) is above "
-                f"what real records score ({metric.ceiling:.3f})"
+                f"{name}: its whole interval, from {metric.low:.3f} on, is above what "
+                f"{held_out} real records may score ({highest:.3f})"
             )
     return tuple(sentences)
 

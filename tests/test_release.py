@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from commands import refused, run
 from fitted import cohort
 from marginals import Marginals
+from report_results import results
 
 from synthehr import Synthesizer
-from synthehr.errors import ArtifactError, GateError
-from synthehr.gates import limits_of
+from synthehr.errors import ArtifactError, ConfigError, GateError
+from synthehr.evaluate.report import Report
+from synthehr.gates import limits_of, release_failures
 from synthehr.release import release
 
 RECORDS = cohort().select(["patient_id", "sex", "age", "smoker"])
@@ -122,3 +125,40 @@ def test_limits_are_names_and_numbers() -> None:
         "shape": 0.9,
         "detection_auroc": 0.8,
     }
+
+
+def judged(limits: dict[str, float], **intervals: tuple[float, float]) -> tuple[str, ...]:
+    """Judge a report whose privacy figures have these intervals; 1 500 records are held out."""
+    found = results(("age", "sex"))
+    metrics = [
+        metric._replace(low=intervals[metric.name][0], high=intervals[metric.name][1])
+        if metric.name in intervals
+        else metric
+        for metric in found.metrics
+    ]
+    found = dataclasses.replace(found, metrics=tuple(metrics), rows=(5000, 5000, 1500))
+    return release_failures(Report(found), limits)
+
+
+def test_the_default_gates_let_a_good_table_pass() -> None:
+    assert judged({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "strict"),
+    [("exact_copies", (0.02, 0.04), 0.01), ("nearer_to_training", (0.54, 0.57), 0.51)],
+)
+def test_a_privacy_figure_surely_above_real_records_is_a_gate(
+    name: str, interval: tuple[float, float], strict: float
+) -> None:
+    (sentence,) = judged({}, **{name: interval})
+    assert sentence.startswith(f"{name}: its whole interval")
+    assert judged({name: 0.9}, **{name: interval}) == ()
+    assert judged({name: strict}, **{name: interval}) != ()
+
+
+def test_the_users_limits_go_before_the_defaults() -> None:
+    assert judged({"detection_auroc": 0.8})[0].startswith("detection_auroc")
+    assert judged({"detection_auroc": 0.82}) == ()
+    with pytest.raises(ConfigError):
+        judged({"nothing": 1.0})
