@@ -20,6 +20,7 @@ from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Model
 from synthehr.modes.given import Wish
 from synthehr.modes.partial import keep_given
 from synthehr.seeds import SAMPLE, derived, generator
+from synthehr.train.runtime import find_runtime
 
 BLOCK = 1024
 """Records of a block."""
@@ -58,10 +59,12 @@ def draw(
         If too few of the drawn records satisfy the conditions.
     """
     count = Tally() if tally is None else tally
+    runtime = find_runtime("cpu")
     for block, start in enumerate(range(0, wish.n, BLOCK)):
         random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
         here = min(BLOCK, wish.n - start)
-        codes = _codes(artifact.model, wish, start, here, random, count)
+        with runtime.autocast(runtime.precision("auto")):
+            codes = _codes(artifact.model, wish, start, here, random, count)
         table = artifact.encoder.decode(
             codes.numpy(),
             generator(seed, SAMPLE, block),

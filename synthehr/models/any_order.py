@@ -6,7 +6,7 @@ Shapes: B records, D columns, V tokens of all columns side by side, P parts at m
 from __future__ import annotations
 
 import math
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
@@ -157,8 +157,8 @@ class AnyOrderNetwork(nn.Module):
         """Negative log-likelihood (nats) of every cell given the known ones; (B, D)."""
         hidden = self.hidden(codes, known)
         tokens = codes[:, 0] + self.offsets
-        losses: Tensor = ColumnCrossEntropy.apply(  # pyright: ignore[reportAssignmentType]
-            self.token_head(hidden), tokens, self.membership
+        losses = cast(
+            Tensor, ColumnCrossEntropy.apply(self.token_head(hidden), tokens, self.membership)
         )
         if not self.parted:
             return losses
@@ -175,18 +175,16 @@ class AnyOrderNetwork(nn.Module):
         """First layer of n records of which nothing is known; (n, width)."""
         return self.input.bias.expand(n, -1).clone()
 
-    def add_column(self, first: Tensor, column: int, codes: Tensor) -> Tensor:
-        """First layer when one more column is known."""
+    def column_input(self, column: int, codes: Tensor) -> Tensor:
+        """What a known column adds to the first layer; (n, width)."""
         pieces = self.input.weight.split(self.input_widths, 1)
-        columns = codes.shape[2]
         tokens = codes[:, 0, column] + self.starts[column]
-        first = first + pieces[-1][:, column]
-        first = first + functional.linear(self.embedding(tokens), pieces[column])
+        added = functional.linear(self.embedding(tokens), pieces[column], pieces[-1][:, column])
         if column in self.ordered:
             ranks = self.ranks[tokens * self.most_parts + codes[:, 1, column]]
-            piece = pieces[columns + self.ordered.index(column)]
-            first = first + functional.linear(ranks, piece)
-        return first
+            piece = pieces[codes.shape[2] + self.ordered.index(column)]
+            added = added + functional.linear(ranks, piece)
+        return added
 
     def token_logits(self, hidden: Tensor, column: int) -> Tensor:
         """Logits of one column's tokens; (B, size)."""

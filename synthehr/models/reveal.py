@@ -49,7 +49,8 @@ class Partial:
 
     def copy(self) -> Partial:
         """Copy what drawing changes in place."""
-        return Partial(self.codes.clone(), self.known.clone(), self.first, self.log_chance)
+        changed = (self.codes, self.known, self.first, self.log_chance)
+        return Partial(*(tensor.clone() for tensor in changed))
 
 
 def draw_records(
@@ -134,8 +135,8 @@ def _start(network: AnyOrderNetwork, fields: Fields, n: int, given: Given) -> Pa
 def _reveal(network: AnyOrderNetwork, partial: Partial, column: int, rows: Tensor) -> None:
     """Let the network see a column in some rows."""
     if bool(rows.any()):
-        seen = network.add_column(partial.first, column, partial.codes)
-        partial.first = torch.where(rows[:, None], seen, partial.first)
+        added = network.column_input(column, partial.codes)
+        partial.first += added if bool(rows.all()) else added * rows[:, None]
         partial.known[:, column] |= rows
 
 
