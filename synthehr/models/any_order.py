@@ -176,7 +176,7 @@ class AnyOrderNetwork(nn.Module):
         return self.input.bias.expand(n, -1).clone()
 
     def column_input(self, column: int, codes: Tensor) -> Tensor:
-        """What a known column adds to the first layer; (n, width)."""
+        """Give what a known column adds to the first layer; (n, width)."""
         pieces = self.input.weight.split(self.input_widths, 1)
         tokens = codes[:, 0, column] + self.starts[column]
         added = functional.linear(self.embedding(tokens), pieces[column], pieces[-1][:, column])
