@@ -172,7 +172,7 @@ def _rival(job: Job, split: Path, work: Path, places: Places, limit: float) -> R
 @cache
 def start_seconds() -> float:
     """Seconds to start Python and import what a fit imports; `peer.py` leaves them out."""
-    starts = [run_child([sys.executable, "-c", "import synthehr.fitting"]) for _ in range(4)]
+    starts = [run_child([sys.executable, "-c", "import synthehr.run.fitting"]) for _ in range(4)]
     return median(_checked(child).seconds for child in starts[1:])
 
 

@@ -92,7 +92,7 @@ class Mixture(Model):
         return apply(MixtureConfig(classes=min(64, max(4, n_records // 400))), settings)
 
     @classmethod
-    def training(cls, fields: Fields, n_records: int, config: MixtureConfig) -> TrainConfig:
+    def train_config(cls, fields: Fields, n_records: int, config: MixtureConfig) -> TrainConfig:
         return TrainConfig(steps=400, learning_rate=0.02, weight_decay=1.0, ema=0.99)
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:

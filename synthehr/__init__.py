@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthehr.errors import SynthehrError
-    from synthehr.evaluate import evaluate
-    from synthehr.evaluate.report import Report
-    from synthehr.schema import Column, Schema
+    from synthehr.evaluation.evaluate import evaluate
+    from synthehr.evaluation.report import Report
+    from synthehr.schema.table import Column, Schema
     from synthehr.synthesizer import Synthesizer, load
 
 __version__ = "0.1.0"
@@ -17,18 +17,17 @@ __version__ = "0.1.0"
 __all__ = ["Column", "Report", "Schema", "SynthehrError", "Synthesizer", "evaluate", "load"]
 
 _HOMES = {
-    "Column": "synthehr.schema",
-    "Report": "synthehr.evaluate.report",
-    "Schema": "synthehr.schema",
+    "Column": "synthehr.schema.column",
+    "Report": "synthehr.evaluation.report",
+    "Schema": "synthehr.schema.table",
     "SynthehrError": "synthehr.errors",
     "Synthesizer": "synthehr.synthesizer",
+    "evaluate": "synthehr.evaluation.evaluate",
     "load": "synthehr.synthesizer",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        return import_module("synthehr.evaluate")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'synthehr' has no attribute {name!r}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from synthehr.encode.table import TableEncoder
     from synthehr.models.base import Model
-    from synthehr.schema import Schema
+    from synthehr.schema.table import Schema
 
 FORMAT = 1
 """Version of the file format; a reader refuses newer ones."""
@@ -181,7 +181,7 @@ def _restore(
     content: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], model: type[Model] | None
 ) -> Artifact:
     from synthehr.encode.table import TableEncoder
-    from synthehr.schema import Schema
+    from synthehr.schema.table import Schema
 
     weights = _below("model.", tensors)
     arrays = {name: tensor.numpy() for name, tensor in _below("encoder.", tensors).items()}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from synthehr.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
-    from synthehr.evaluate.report import Report
-    from synthehr.schema import Schema
+    from synthehr.evaluation.report import Report
+    from synthehr.schema.table import Schema
 
 DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.9}
 """Limits of a release, by figure of the report; `--fail-under` changes them."""
@@ -71,7 +71,7 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
         figures in `COMPARED` that the user did not mention, where their whole interval lies
         above that of as few held-out records.
     """
-    from synthehr.evaluate.metric import wilson
+    from synthehr.evaluation.metric import wilson
 
     known = {metric.name: metric for metric in report.metrics}
     defaults = {name: limit for name, limit in DEFAULT_LIMITS.items() if name in known}
@@ -128,9 +128,9 @@ def assess(
         If a table cannot be read or they do not belong together.
     """
     from synthehr.artifact import read_metadata
-    from synthehr.evaluate import evaluate
+    from synthehr.evaluation.evaluate import evaluate
     from synthehr.io import read
-    from synthehr.schema import Schema
+    from synthehr.schema.table import Schema
     from synthehr.seeds import settled
     from synthehr.split import as_fitted
 

@@ -12,14 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthehr.artifact import load, read_metadata
-from synthehr.column import shown
 from synthehr.encode.axis import combined, has_axis, to_axis
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.rare import holders
 from synthehr.errors import InputError
-from synthehr.infer import infer
 from synthehr.io import read
-from synthehr.listing import grid, schema_grid
+from synthehr.schema.column import shown
+from synthehr.schema.infer import infer
+from synthehr.schema.listing import grid, schema_grid
 from synthehr.split import patients_of
 
 if TYPE_CHECKING:

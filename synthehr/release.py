@@ -20,8 +20,8 @@ from synthehr.errors import ArtifactError, GateError
 from synthehr.gates import release_failures
 
 if TYPE_CHECKING:
-    from synthehr.evaluate.report import Report
-    from synthehr.schema import Schema
+    from synthehr.evaluation.report import Report
+    from synthehr.schema.table import Schema
     from synthehr.synthesizer import Synthesizer
 
 DATA = "synthetic.parquet"
@@ -152,7 +152,7 @@ def _compared(
     target: str | None,
     record: Mapping[str, Any],
 ) -> Report:
-    from synthehr.evaluate import evaluate
+    from synthehr.evaluation.evaluate import evaluate
     from synthehr.split import as_fitted
 
     schema = synthesizer.schema
@@ -201,7 +201,7 @@ def _check_folder(folder: Path, force: bool) -> None:
 @contextmanager
 def _made(folder: Path, force: bool) -> Iterator[Path]:
     """Give a draft folder to fill, and put it in place of `folder` at the end."""
-    from synthehr.lock import locked
+    from synthehr.io.lock import locked
 
     with locked(folder):
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".synthehr-", suffix=".part"))

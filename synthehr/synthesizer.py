@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from synthehr.artifact import Artifact
-    from synthehr.drawing import Tally
-    from synthehr.fitting import Preparation
     from synthehr.models.base import Model
     from synthehr.modes.given import Wish
-    from synthehr.schema import Schema
+    from synthehr.run.drawing import Tally
+    from synthehr.run.fitting import Preparation
+    from synthehr.schema.table import Schema
     from synthehr.train import Callback, History
 
 Shape = Literal["pandas", "polars", "pyarrow"]
@@ -96,10 +96,10 @@ class Synthesizer:
         pii: Literal["drop", "keep", "surrogate"] | None = None,
     ) -> Preparation:
         """Do everything that `fit` does before the first step; parameters as there."""
-        from synthehr.choices import Options, checked
-        from synthehr.fitting import prepare
         from synthehr.io import Source, read
-        from synthehr.schema import Schema
+        from synthehr.run.choices import Options, checked
+        from synthehr.run.fitting import prepare
+        from synthehr.schema.table import Schema
         from synthehr.seeds import settled
 
         if max_minutes is not None and not max_minutes > 0:
@@ -194,8 +194,8 @@ class Synthesizer:
         resume : bool
             Whether to go on from there.
         """
-        from synthehr.choices import present
-        from synthehr.fitting import run
+        from synthehr.run.choices import present
+        from synthehr.run.fitting import run
         from synthehr.train import find_runtime
 
         self._artifact, self.history = run(
@@ -256,7 +256,7 @@ class Synthesizer:
 
     def draw(self, wish: Wish, seed: int, tally: Tally | None = None) -> Iterator[pa.Table]:
         """Draw what `wish` checked, block by block; `tally` counts what was rejected."""
-        from synthehr.drawing import draw
+        from synthehr.run.drawing import draw
 
         return draw(self.artifact, wish, seed, tally)
 
@@ -300,8 +300,8 @@ class Synthesizer:
     def _ask(self, what: str, data: Any) -> Any:
         import torch
 
-        from synthehr.checks import check
         from synthehr.io import read
+        from synthehr.schema.checks import check
 
         answer = getattr(self.artifact.model, what, None)
         if answer is None:

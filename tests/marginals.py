@@ -43,7 +43,7 @@ class Marginals(Model):
         return MarginalsConfig(**settings)
 
     @classmethod
-    def training(cls, fields: Fields, n_records: int, config: Any) -> TrainConfig:
+    def train_config(cls, fields: Fields, n_records: int, config: Any) -> TrainConfig:
         return TrainConfig(steps=60, batch_size=256, learning_rate=0.3, evaluations=4, ema=0.0)
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:

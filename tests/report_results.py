@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthehr.evaluate.metric import Metric
-from synthehr.evaluate.results import (
+from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.results import (
     Calibration,
     Cap,
     ColumnKind,

@@ -16,8 +16,8 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from synthehr.column import Column
-from synthehr.schema import Schema
+from synthehr.schema.column import Column
+from synthehr.schema.table import Schema
 
 UNITS = ("s", "ms", "us", "ns")
 NAMES = ("age", "sex", "", " ", "a b", "é", "=1+1", "<b>", "x\n", "日本", "id", "0", "null", "a.1")

@@ -23,7 +23,7 @@ FIELDS = fields_of(RECORDS)
 @pytest.fixture(scope="module")
 def model() -> Autoregressive:
     config = Autoregressive.sized(FIELDS, len(RECORDS), {"width": 64, "dropout": 0.0})
-    training = Autoregressive.training(FIELDS, len(RECORDS), config)
+    training = Autoregressive.train_config(FIELDS, len(RECORDS), config)
     torch.manual_seed(0)
     made = Autoregressive.build(FIELDS, config)
     train(

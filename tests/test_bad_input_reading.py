@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthehr.doubts import doubts
 from synthehr.errors import InputError, SchemaError
-from synthehr.infer import infer
 from synthehr.io import Source, read, to_pandas, write_table
+from synthehr.schema.doubts import doubts
+from synthehr.schema.infer import infer
 
 CANARY = "Zaphod"
 

@@ -24,7 +24,7 @@ from marginals import Marginals
 
 from synthehr import Synthesizer, evaluate
 from synthehr.errors import ConfigError, InputError
-from synthehr.lock import locked
+from synthehr.io.lock import locked
 
 HERE = Path(__file__).resolve().parent
 QUICK = ("--set", "train.steps=20", "--set", "train.batch_size=128")
@@ -192,7 +192,7 @@ def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120.0)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_row_65_an_interrupted_fit_ends_with_130_and_writes_no_model(how: signal.Signals) -> None:
     fit = start("fit", "t.parquet", "--set", "train.steps=1000000", "--set", "train.patience=0")
-    wait_for(Path("t.synthehr.lock"), fit)
+    wait_for(Path("t.synthehr.io.lock"), fit)
     time.sleep(0.5)
     fit.send_signal(how)
     said = fit.communicate(timeout=60)[1]
@@ -240,7 +240,7 @@ def test_row_65_a_checkpoint_of_another_run_is_refused(capsys: Capture) -> None:
 
 def test_row_66_a_second_writer_is_refused(capsys: Capture) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from synthehr.lock import locked\n"
+        "import sys, time; from pathlib import Path; from synthehr.io.lock import locked\n"
         "with locked(Path('t.synthehr')): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(

@@ -222,8 +222,8 @@ def test_inspect_against_finds_what_few_patients_hold(
     folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     from synthehr import Synthesizer
-    from synthehr.infer import infer
-    from synthehr.schema import Schema
+    from synthehr.schema.infer import infer
+    from synthehr.schema.table import Schema
 
     settings = {"train": {"steps": 5}, "encode": {"rare_patients": 1}}
     leaky = Synthesizer(seed=1, settings=settings)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from marginals import Marginals
 
 from synthehr import Synthesizer
-from synthehr.drawing import Tally
 from synthehr.errors import ConditionError
 from synthehr.modes.condition import Condition, Null, Range, Value, from_mapping, parse
+from synthehr.run.drawing import Tally
 
 
 def text(value: str) -> Value:

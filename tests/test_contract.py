@@ -74,7 +74,7 @@ def fit(
     fields: Fields = FIELDS,
     precision: Literal["float32", "bfloat16"] = "float32",
 ) -> float | None:
-    wanted = type(model).training(fields, len(records), config)
+    wanted = type(model).train_config(fields, len(records), config)
     settings = dataclasses.replace(
         wanted,
         steps=steps,
@@ -138,7 +138,7 @@ def test_settings_are_a_small_frozen_dataclass_that_json_can_hold(kind: type[Mod
     assert apply(config, json.loads(json.dumps(dataclasses.asdict(config)))) == config
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(config, fields[0].name, None)
-    assert isinstance(kind.training(FIELDS, len(RECORDS), config), TrainConfig)
+    assert isinstance(kind.train_config(FIELDS, len(RECORDS), config), TrainConfig)
 
 
 def test_losses_have_the_shapes_that_the_loop_needs(kind: type[Model]) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synthehr.column import Column
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.table import TableEncoder
 from synthehr.encode.visits import fit_visits
-from synthehr.schema import Schema
+from synthehr.schema.column import Column
+from synthehr.schema.table import Schema
 
 N = 300
 PATIENTS = np.repeat(np.arange(100), 3)

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synthehr.column import Column
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.table import TableEncoder
-from synthehr.schema import Schema
+from synthehr.schema.column import Column
+from synthehr.schema.table import Schema
 
 N, EACH = 2000, 3
 TEXT = "CANARY"

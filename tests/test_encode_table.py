@@ -174,7 +174,7 @@ def test_a_damaged_state_is_refused() -> None:
 
 
 def fit_columns(**columns: pa.Array) -> TableEncoder:
-    from synthehr.infer import infer
+    from synthehr.schema.infer import infer
 
     table = pa.table(columns)
     schema = infer(table)
@@ -207,8 +207,8 @@ def test_a_column_of_another_type_is_refused_without_its_values() -> None:
 
 
 def test_free_text_is_refused_by_name() -> None:
-    from synthehr.column import Column
-    from synthehr.schema import Schema
+    from synthehr.schema.column import Column
+    from synthehr.schema.table import Schema
 
     table = pa.table({"note": ["he fell"] * 20})
     schema = Schema((Column(name="note", kind="text", arrow_type="string"),))

@@ -12,9 +12,10 @@ import pytest
 from evaluated import patients, visits, with_column
 
 from synthehr.errors import InputError, SynthehrError
-from synthehr.evaluate import evaluate, measure, prepare
-from synthehr.evaluate.views import align
-from synthehr.infer import infer
+from synthehr.evaluation import measure, prepare
+from synthehr.evaluation.evaluate import evaluate
+from synthehr.evaluation.views import align
+from synthehr.schema.infer import infer
 
 SECTIONS = ["fidelity", "detection", "utility", "missingness", "coverage", "similarity"]
 

@@ -10,9 +10,9 @@ import pytest
 from evaluated import midnight, patients, with_column
 
 from synthehr.errors import InputError
-from synthehr.evaluate import coverage, fidelity, histograms, missingness
-from synthehr.evaluate.sdmetrics_face import is_installed, sdmetrics_scores
-from synthehr.evaluate.views import Views, align
+from synthehr.evaluation import coverage, fidelity, histograms, missingness
+from synthehr.evaluation.sdmetrics_face import is_installed, sdmetrics_scores
+from synthehr.evaluation.views import Views, align
 
 needs_sdmetrics = pytest.mark.skipif(not is_installed(), reason="sdmetrics is not installed")
 

@@ -12,11 +12,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from synthehr.evaluate.clock import Clock
-from synthehr.evaluate.detection import detect, detect_by_column
-from synthehr.evaluate.scores import auroc_of, mean_auroc_of, r2_of
-from synthehr.evaluate.utility import calibration_error, every_column, target_utility
-from synthehr.evaluate.views import Views, align
+from synthehr.evaluation.clock import Clock
+from synthehr.evaluation.detection import detect, detect_by_column
+from synthehr.evaluation.scores import auroc_of, mean_auroc_of, r2_of
+from synthehr.evaluation.utility import calibration_error, every_column, target_utility
+from synthehr.evaluation.views import Views, align
 
 LONG = 10_000.0
 

@@ -8,10 +8,10 @@ import pytest
 from evaluated import patients, visits
 
 from synthehr.errors import InputError
-from synthehr.evaluate.embedding import nearest
-from synthehr.evaluate.metric import wilson
-from synthehr.evaluate.similarity import check_overlap, similarity
-from synthehr.evaluate.views import align
+from synthehr.evaluation.embedding import nearest
+from synthehr.evaluation.metric import wilson
+from synthehr.evaluation.similarity import check_overlap, similarity
+from synthehr.evaluation.views import align
 
 
 def test_fresh_records_are_as_near_to_held_out_ones():

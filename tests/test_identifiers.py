@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synthehr.infer import infer
+from synthehr.schema.infer import infer
 
 N = 60
 RANDOM = np.random.default_rng(1)

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from synthehr.errors import SchemaError
-from synthehr.infer import infer, refuse_open, resolve
 from synthehr.io import read
-from synthehr.schema import Schema
+from synthehr.schema.infer import infer, refuse_open, resolve
+from synthehr.schema.table import Schema
 
 N = 200
 RANDOM = np.random.default_rng(0)

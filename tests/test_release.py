@@ -17,7 +17,7 @@ from report_results import results
 
 from synthehr import Synthesizer
 from synthehr.errors import ArtifactError, ConfigError, GateError
-from synthehr.evaluate.report import Report
+from synthehr.evaluation.report import Report
 from synthehr.gates import limits_of, release_failures
 from synthehr.release import release
 

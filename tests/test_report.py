@@ -16,9 +16,9 @@ import pytest
 from report_results import METRICS, results
 
 from synthehr.errors import ConfigError, SynthehrError
-from synthehr.evaluate.charts import overlay
-from synthehr.evaluate.report import Report
-from synthehr.evaluate.results import ColumnKind, Histogram
+from synthehr.evaluation.charts import overlay
+from synthehr.evaluation.report import Report
+from synthehr.evaluation.results import ColumnKind, Histogram
 
 NAMES = ("stroke", "admitted", "age", "smoking_status", "bmi", "glucose", "sex", "weight")
 HOSTILE = (
@@ -341,7 +341,7 @@ def test_files_are_not_overwritten_unasked(report: Report, html: str, tmp_path: 
 
 
 def test_charts_are_drawn_only_when_asked_for() -> None:
-    code = "import sys, synthehr.evaluate.report, synthehr.evaluate.page; " + (
+    code = "import sys, synthehr.evaluation.report, synthehr.evaluation.page; " + (
         "sys.exit('matplotlib' in sys.modules or 'jinja2' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from synthehr.arrow_types import arrow_type, is_supported
-from synthehr.checks import check, complete
-from synthehr.doubts import doubts
 from synthehr.errors import ArtifactError, InputError, SchemaError
-from synthehr.infer import infer
-from synthehr.schema import Column, Schema, shown
+from synthehr.schema.checks import check, complete
+from synthehr.schema.doubts import doubts
+from synthehr.schema.infer import infer
+from synthehr.schema.table import Column, Schema, shown
 
 SCHEMA = Schema(
     (

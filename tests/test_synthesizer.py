@@ -29,7 +29,7 @@ def quick(seed: int | None = 1) -> Synthesizer:
 def test_the_public_names_are_there() -> None:
     for name in synthehr.__all__:
         assert getattr(synthehr, name) is not None
-    assert callable(synthehr.evaluate)
+    assert callable(synthehr.evaluation)
     assert set(synthehr.__all__) <= set(dir(synthehr))
     with pytest.raises(AttributeError):
         _ = synthehr.nothing
@@ -153,7 +153,7 @@ def test_nothing_fitted_yet() -> None:
 
 
 def test_a_schema_is_taken_and_checked(tmp_path: Path) -> None:
-    from synthehr.infer import infer
+    from synthehr.schema.infer import infer
 
     schema = infer(cohort(), patient="patient_id")
     schema.write(tmp_path / "schema.json")
@@ -166,7 +166,7 @@ def test_a_schema_is_taken_and_checked(tmp_path: Path) -> None:
 
 
 def test_the_patient_may_be_named_beside_a_schema() -> None:
-    from synthehr.infer import infer
+    from synthehr.schema.infer import infer
 
     table = cohort().rename_columns(
         ["who" if name == "patient_id" else name for name in cohort().column_names]

@@ -26,7 +26,7 @@ def fitted(config: VAEConfig, *, steps: int = 300) -> VAE:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = VAE.build(FIELDS, config)
-    wanted = replace(VAE.training(FIELDS, 1600, config), steps=steps, batch_size=128, warmup=20)
+    wanted = replace(VAE.train_config(FIELDS, 1600, config), steps=steps, batch_size=128, warmup=20)
     train(model, tensor(RECORDS), HELD_OUT, wanted, seed=0, runtime=CPU)
     return model
 

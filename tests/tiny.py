@@ -46,7 +46,7 @@ class Marginals(Model):
         return MarginalsConfig(**settings)
 
     @classmethod
-    def training(cls, fields: Fields, n_records: int, config: MarginalsConfig) -> TrainConfig:
+    def train_config(cls, fields: Fields, n_records: int, config: MarginalsConfig) -> TrainConfig:
         return TrainConfig(steps=100)
 
     def scores(self, codes: Tensor) -> Tensor:

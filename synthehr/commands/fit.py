@@ -13,7 +13,7 @@ from synthehr.commands import options
 from synthehr.commands.console import beside, put_json, say
 
 if TYPE_CHECKING:
-    from synthehr.fitting import Preparation
+    from synthehr.run.fitting import Preparation
     from synthehr.synthesizer import Synthesizer
 
 
@@ -55,9 +55,9 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn a table and write a model file."""
-    from synthehr.choices import settings_of
     from synthehr.io import check_target
-    from synthehr.listing import schema_grid
+    from synthehr.run.choices import settings_of
+    from synthehr.schema.listing import schema_grid
     from synthehr.synthesizer import Synthesizer
 
     target = output or beside(table, ".synthehr")
@@ -103,7 +103,7 @@ def _train(
     force: bool,
     quiet: bool,
 ) -> dict[str, Any]:
-    from synthehr.lock import locked
+    from synthehr.io.lock import locked
     from synthehr.train.callbacks import progress
 
     checkpoint = target.with_name(target.name + ".checkpoint")

@@ -44,8 +44,8 @@ def release(
 ) -> None:
     """Fit, sample, report, and write a folder to hand over if every gate holds."""
     from synthehr import release as releasing
-    from synthehr.choices import settings_of
     from synthehr.gates import limits_of
+    from synthehr.run.choices import settings_of
     from synthehr.synthesizer import Synthesizer
 
     done = releasing.release(

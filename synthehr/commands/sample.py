@@ -34,8 +34,8 @@ def sample(
     quiet: options.Quiet = False,
 ) -> None:
     """Draw synthetic records from a model file."""
-    from synthehr.drawing import Tally
     from synthehr.io import check_target, write_table
+    from synthehr.run.drawing import Tally
     from synthehr.seeds import settled
     from synthehr.synthesizer import load
 

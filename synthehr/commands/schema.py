@@ -23,9 +23,9 @@ def schema(
     json: options.Json = False,
 ) -> None:
     """Show what is believed about each column, and why."""
-    from synthehr.infer import infer
     from synthehr.io import check_target, read
-    from synthehr.listing import schema_grid
+    from synthehr.schema.infer import infer
+    from synthehr.schema.listing import schema_grid
 
     if output is not None:
         check_target(output, force)

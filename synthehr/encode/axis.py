@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from synthehr.column import shown
 from synthehr.errors import SchemaError
+from synthehr.schema.column import shown
 
 # NOTE: Arrow makes these functions at import, where type checkers do not see them.
 compute: Any = pyarrow.compute

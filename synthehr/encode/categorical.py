@@ -11,12 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
-from synthehr.column import Level, shown
 from synthehr.encode.axis import encoded, from_axis, has_axis, to_axis, value_type
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Field
 from synthehr.encode.rare import holders
 from synthehr.errors import SchemaError
+from synthehr.schema.column import Level, shown
 
 RARE_MARK = "_RARE_"
 

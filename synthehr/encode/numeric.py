@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.column import shown
 from synthehr.encode.axis import INT64, combined, float_type_of, from_axis, to_axis, value_type
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.cuts import Cuts, cut
@@ -20,6 +19,7 @@ from synthehr.encode.grid import Grid, find_grid, significant_digits
 from synthehr.encode.layout import Interval, Layout
 from synthehr.encode.rare import holders
 from synthehr.errors import SchemaError
+from synthehr.schema.column import shown
 
 EQUAL_SHARE = 1e-6
 """Least weight of a part that holds a value of a condition, however small its fraction."""

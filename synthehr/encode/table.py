@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from synthehr.column import Column, shown
 from synthehr.encode.axis import combined, has_axis, value_type
 from synthehr.encode.categorical import CategoricalColumn, fit_categorical
 from synthehr.encode.config import EncodeConfig
@@ -20,7 +19,8 @@ from synthehr.encode.rare import patient_codes
 from synthehr.encode.state import pack, unpack
 from synthehr.encode.visits import Visits, fit_visits
 from synthehr.errors import ConditionError, SchemaError
-from synthehr.schema import Schema
+from synthehr.schema.column import Column, shown
+from synthehr.schema.table import Schema
 
 AnyColumn = NumericColumn | CategoricalColumn | IdColumn
 NUMERIC_KINDS = frozenset({"numeric", "integer", "datetime", "date", "duration"})

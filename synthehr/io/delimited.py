@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from synthehr.column import shown
 from synthehr.errors import InputError
 from synthehr.io.names import check_names
 from synthehr.io.text_types import typed
+from synthehr.schema.column import shown
 
 _HEAD = 256 * 2**10
 _LINES = 50

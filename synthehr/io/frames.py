@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from synthehr.column import shown
 from synthehr.errors import InputError
 from synthehr.io.pandas_types import dtype_text, index_from_metadata, types_from_metadata
+from synthehr.schema.column import shown
 
 if TYPE_CHECKING:
     import pandas as pd

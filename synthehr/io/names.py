@@ -6,8 +6,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
-from synthehr.column import shown
 from synthehr.errors import InputError
+from synthehr.schema.column import shown
 
 _LONG = 256
 

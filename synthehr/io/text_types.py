@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
-from synthehr.column import shown
 from synthehr.errors import InputError
 from synthehr.kernels import compute as pc
+from synthehr.schema.column import shown
 
 _INTEGER = r"^[+-]?\d+$"
 _LEADING_ZERO = r"^[+-]?0\d"

@@ -7,10 +7,10 @@ from typing import Literal
 import pyarrow as pa
 
 from synthehr.arrow_types import is_text
-from synthehr.column import shown
 from synthehr.errors import InputError
 from synthehr.io.names import check_names, odd_names
 from synthehr.kernels import compute as pc
+from synthehr.schema.column import shown
 
 LONG_CELL = 32_767
 _MOST_TRUTHS = 20

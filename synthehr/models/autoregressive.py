@@ -111,12 +111,16 @@ class Autoregressive(Model):
             size = AutoregressiveConfig(width=128, embedding=12, dropout=0.3)
         elif n_records < 15_000:
             size = AutoregressiveConfig(embedding=12, dropout=0.3)
-        else:
+        elif n_records < 50_000:
             size = AutoregressiveConfig()
+        else:
+            size = AutoregressiveConfig(width=384, embedding=24, dropout=0.05)
         return replace(size, **settings)
 
     @classmethod
-    def training(cls, fields: Fields, n_records: int, config: AutoregressiveConfig) -> TrainConfig:
+    def train_config(
+        cls, fields: Fields, n_records: int, config: AutoregressiveConfig
+    ) -> TrainConfig:
         """Choose the budget: some 45 epochs of 15 columns, more of more, within limits."""
         batch = 128 if n_records < 1_500 else 256 if n_records < 5_000 else 512
         epochs = 45 * (len(fields) / 15) ** 0.5

@@ -121,7 +121,7 @@ class Model(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def training(cls, fields: Fields, n_records: int, config: Any) -> TrainConfig:
+    def train_config(cls, fields: Fields, n_records: int, config: Any) -> TrainConfig:
         """Choose how to train a model of this config on a table of this size."""
 
     @abstractmethod
@@ -138,4 +138,3 @@ class Model(nn.Module, ABC):
 
     def finish(self, codes: Tensor) -> None:
         """Do what is left to do after training, with the records trained on, (N, 2, D)."""
-        del codes

@@ -21,7 +21,7 @@ from synthehr.models.adversarial import (
     check_settings,
 )
 from synthehr.models.base import NOTHING_GIVEN, Batch, Given, Loss, Model
-from synthehr.models.fidelity import Fidelity
+from synthehr.models.fidelity import DRAWN, detectability
 from synthehr.models.layers import Axes, Spans
 
 
@@ -88,7 +88,6 @@ class GAN(Model):
         self.config = config
         spans = Spans(fields)
         axes = Axes(fields, spans)
-        self.fidelity = Fidelity(fields, spans)
         self.generator = Generator(spans, axes, config, conditional=False)
         self.critic = Critic(spans, axes, config, None)
 
@@ -103,7 +102,7 @@ class GAN(Model):
         return apply(GANConfig(width=adversarial_width(fields, n_records)), settings)
 
     @classmethod
-    def training(cls, fields: Fields, n_records: int, config: GANConfig) -> TrainConfig:
+    def train_config(cls, fields: Fields, n_records: int, config: GANConfig) -> TrainConfig:
         """Choose batch and steps: some sixty epochs, within bounds."""
         return adversarial_training(n_records, config)
 
@@ -130,7 +129,7 @@ class GAN(Model):
 
     @torch.no_grad()
     def held_out_loss(self, codes: Tensor) -> float:
-        """Mean distance of marginal and pair tables between drawn and held-out records."""
+        """Measure how well drawn records can be told from the held-out ones, 0.5 to 1."""
         random = torch.Generator(codes.device).manual_seed(0)
-        drawn = self.sample(self.fidelity.size(codes), NOTHING_GIVEN, random)
-        return self.fidelity(codes, drawn)
+        drawn = self.sample(min(DRAWN, len(codes)), NOTHING_GIVEN, random)
+        return detectability(codes, drawn)

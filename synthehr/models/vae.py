@@ -195,7 +195,7 @@ class VAE(Model):
         return apply(chosen, settings)
 
     @classmethod
-    def training(cls, fields: Fields, n_records: int, config: VAEConfig) -> TrainConfig:
+    def train_config(cls, fields: Fields, n_records: int, config: VAEConfig) -> TrainConfig:
         """Choose batch and steps: some forty epochs, within bounds."""
         batch = min(1024, max(64, 1 << (n_records // 24).bit_length()))
         return TrainConfig(

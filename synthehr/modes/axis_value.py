@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from synthehr.column import shown
 from synthehr.encode.axis import from_axis, to_axis
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
 from synthehr.modes.condition import Null, Range, Value
+from synthehr.schema.column import shown
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _INFINITE = float("inf")

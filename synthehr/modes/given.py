@@ -11,7 +11,6 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from synthehr.column import nearest, shown
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
@@ -28,12 +27,13 @@ from synthehr.modes.condition import (
     parse,
 )
 from synthehr.modes.partial import partial_codes, partial_rows
+from synthehr.schema.column import nearest, shown
 
 if TYPE_CHECKING:
     from synthehr.artifact import Artifact
     from synthehr.encode.categorical import CategoricalColumn
     from synthehr.encode.table import TableEncoder
-    from synthehr.schema import Schema
+    from synthehr.schema.table import Schema
 
 LISTED = 20
 """Most levels that an error lists."""

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from synthehr.arrow_types import arrow_type
-from synthehr.column import nearest, shown
 from synthehr.encode.axis import combined
 from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
 from synthehr.kernels import compute
 from synthehr.models.base import OPEN
+from synthehr.schema.column import nearest, shown
 
 if TYPE_CHECKING:
     from synthehr.encode.table import TableEncoder
-    from synthehr.schema import Schema
+    from synthehr.schema.table import Schema
 
 
 def partial_rows(given: Any, schema: Schema) -> pa.Table:

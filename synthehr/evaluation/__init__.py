@@ -1,0 +1,1 @@
+"""How faithful a synthetic table is, and how near to the patients it was made from."""

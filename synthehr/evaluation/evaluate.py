@@ -1,0 +1,65 @@
+"""The one call that measures a synthetic table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthehr.evaluation.report import Report
+    from synthehr.schema.table import Schema
+
+
+def evaluate(
+    real: Any,
+    synthetic: Any,
+    *,
+    holdout: Any = None,
+    schema: Schema | None = None,
+    target: str | None = None,
+    patient: str | None = None,
+    seed: int = 0,
+    seconds: float = 60.0,
+    record: Mapping[str, Any] | None = None,
+) -> Report:
+    """Compare a synthetic table with the real one, every figure beside its ceiling.
+
+    Parameters
+    ----------
+    real : path or table
+        The records that the synthetic ones were made from.
+    synthetic : path or table
+        The synthetic records.
+    holdout : path or table, optional
+        Real records of other patients. Without them, ceilings come from two halves of the real
+        table, and similarity to the training records is not measurable.
+    schema : Schema, optional
+        What the columns are; inferred otherwise.
+    target : str, optional
+        The column whose prediction matters most.
+    patient : str, optional
+        The column that says whose record it is; else as in the schema.
+    seed : int
+        Seed of every subsample and resample.
+    seconds : float
+        Time box. What does not fit is left out and listed; no figure is changed by it.
+    record : mapping, optional
+        How the synthetic table came about, to be printed.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, the tables do not have the same columns, the target is not
+        one of them, a table is compared with itself, or held-out records are training records.
+    SchemaError
+        If a named column does not exist.
+    """
+    from synthehr.evaluation.measure import measure
+    from synthehr.evaluation.prepare import prepare
+    from synthehr.evaluation.report import Report
+
+    prepared = prepare(
+        real, synthetic, holdout, schema=schema, target=target, patient=patient, seed=seed
+    )
+    results = measure(prepared.views, target=target, seed=seed, seconds=seconds)
+    return Report(prepared.with_caps(results), record or {}, prepared.schema)

@@ -1,0 +1,102 @@
+"""All figures of a table, in the order of the report, inside a time box."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from synthehr.evaluation.clock import Clock
+from synthehr.evaluation.histograms import histograms
+from synthehr.evaluation.parts import (
+    measure_coverage,
+    measure_fidelity,
+    measure_missingness,
+    measure_sdmetrics,
+    measure_similarity,
+)
+from synthehr.evaluation.results import ColumnResult, Results
+from synthehr.evaluation.task import Found, Task, generator_of
+from synthehr.evaluation.trained_parts import (
+    measure_detection,
+    measure_every_column,
+    measure_target,
+)
+from synthehr.evaluation.views import Views
+
+
+def measure(
+    views: Views, *, target: str | None = None, seed: int = 0, seconds: float = 60.0
+) -> Results:
+    """Measure everything about aligned tables.
+
+    Parameters
+    ----------
+    views : Views
+        Real, synthetic and, possibly, held-out records.
+    target : str or None
+        The column whose prediction is scored; None leaves that out.
+    seed : int
+        Seed of every subsample and resample.
+    seconds : float
+        The time box: parts that do not fit are left out and listed, none is changed by it.
+    """
+    clock = Clock(seconds)
+    holdout = views.holdout
+    halves = views.real.halves(generator_of(seed, "halves")) if holdout is None else None
+    trained, unseen = halves or (views.real, holdout or views.real)
+    task = Task(views, trained, unseen, seed, clock)
+    found = [
+        measure_fidelity(task),
+        measure_missingness(task),
+        measure_coverage(task),
+        measure_detection(task),
+    ]
+    found += [
+        measure_similarity(task),
+        measure_target(task, target),
+        measure_every_column(task),
+        measure_sdmetrics(task),
+    ]
+    order = ("fidelity", "detection", "utility", "missingness", "coverage", "similarity")
+    metrics = [metric for part in found for metric in part.metrics]
+    metrics.sort(key=lambda m: order.index(m.section) if m.section in order else len(order))
+    tables = (views.real, views.synthetic, holdout)
+    return Results(
+        metrics=tuple(metrics),
+        columns=_columns(views, found),
+        pairs=found[0].pairs,
+        histograms=histograms(views),
+        calibration=found[5].calibration,
+        rare_levels=found[2].rare_levels,
+        caps=tuple(clock.caps),
+        not_measurable=tuple(clock.not_measurable),
+        rows=_counts([0 if table is None else table.rows for table in tables]),
+        patients=_counts([0 if table is None else table.n_patients for table in tables]),
+        ceiling_from="halves" if holdout is None else "holdout",
+        target=target,
+        seed=seed,
+        seconds=clock.spent,
+    )
+
+
+def _counts(numbers: list[int]) -> tuple[int, int, int]:
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _columns(views: Views, found: list[Found]) -> tuple[ColumnResult, ...]:
+    columns = [ColumnResult(name=column.name, kind=column.kind) for column in views.columns]
+    for part in found:
+        for attribute, values in (part.columns or {}).items():
+            columns = [
+                replace(column, **{attribute: _finite(value)})
+                for column, value in zip(columns, values, strict=True)
+            ]
+    return tuple(columns)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value

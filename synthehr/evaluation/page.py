@@ -1,0 +1,293 @@
+"""The report as one self-contained HTML page: no script, no remote address."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from synthehr.evaluation import charts, summary, words
+from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.results import SMALLEST, ColumnResult, Results
+from synthehr.evaluation.svg import SHADES, visible
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from synthehr.schema.table import Schema
+
+MOST_CHARTS = 60
+"""Columns, the most different ones, whose distributions are drawn."""
+
+MOST_ROWS = 200
+"""Columns, the most different ones, that a table of columns lists."""
+
+_MOST_BARS = 24
+_MOST_MAPPED = 40
+_MOST_PAIRS = 12
+_FOLDER = Path(__file__).parent / "templates"
+_STRIP = (4.0, 164.0)
+_MEASURES = {"R2": "R²"}
+_SECTIONS = (
+    ("summary", "Summary"),
+    ("schema", "Schema"),
+    ("columns", "Columns"),
+    ("pairs", "Pairs"),
+    ("detection", "Detection"),
+    ("utility", "Utility"),
+    ("missingness", "Missing cells"),
+    ("coverage", "Coverage"),
+    ("diagnostic", "Diagnostic"),
+    ("similarity", "Privacy figures"),
+    ("record", "Run record"),
+    ("reading", "How to read"),
+)
+
+
+def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -> str:
+    """Write the whole page; equal input gives equal text."""
+    css = (_FOLDER / "report.css").read_text(encoding="utf-8")
+    by_section = {
+        section: [metric for metric in results.metrics if metric.section == section]
+        for section in words.SCALES
+    }
+    absent = {"pairs"} if results.pairs is None else set()
+    absent |= set() if by_section["diagnostic"] else {"diagnostic"}
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            **_drawings(results),
+            by_section=by_section,
+            column_count=len((schema or results).columns),
+            contents=[section for section in _SECTIONS if section[0] not in absent],
+            css=Markup(css),
+            facts=_facts(results),
+            no_verdict=words.NO_VERDICT,
+            policy=_policy(css),
+            record=_record(results, record),
+            results=results,
+            schema=_schema_rows(results, schema),
+            shade=charts.SHADE,
+            shades=range(2 * SHADES + 1),
+            smallest=SMALLEST,
+            summary=summary.summarise(results),
+            thresholds=_thresholds(),
+            watermark=words.WATERMARK,
+            with_roles=schema is not None,
+        )
+    )
+
+
+def _policy(css: str) -> str:
+    """Allow this style sheet and embedded images, and forbid the rest."""
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": words.count,
+        "exact": words.exact,
+        "known": lambda value: value is not None and math.isfinite(value),
+        "measure": lambda name: _MEASURES.get(name, name),
+        "number": words.number,
+        "percent": words.percent,
+        "reading": words.reading,
+        "reading_words": lambda metric: words.READINGS[words.reading(metric)],
+        "strip": _strip,
+        "title_of": lambda name: visible(words.title(name)),
+        "visible": lambda text: visible(str(text)),
+    }
+    return environment
+
+
+def _drawings(results: Results) -> dict[str, Any]:
+    detected = [c for c in results.columns if c.detection is not None or c.importance is not None]
+    detected.sort(key=lambda c: -_known(c.importance if c.importance is not None else c.detection))
+    important = [c for c in detected if _known(c.importance) > 0][:_MOST_BARS]
+    taught = [c for c in results.columns if c.utility_real is not None]
+    pairs = results.pairs
+    map_columns = min(len(pairs.names), _MOST_MAPPED) if pairs is not None else 0
+    curves = [curve for curve in results.calibration if curve.counts]
+    return {
+        "calibration": charts.calibration(curves) if curves else None,
+        "dependence": charts.dependence(pairs, map_columns) if pairs and map_columns > 1 else None,
+        "detected": detected[:MOST_ROWS],
+        "detected_of": len(detected),
+        "importances": charts.importances(
+            [charts.Bar(c.name, _known(c.importance)) for c in important]
+        )
+        if important
+        else None,
+        "map_columns": map_columns,
+        "nulls": _nulls(results.columns),
+        "overlays": _overlays(results),
+        "taught": [_taught(taught, measure) for measure in _measures(taught)],
+        "taught_columns": sorted(taught, key=_loss)[:MOST_ROWS],
+        "worst_pairs": _worst_pairs(results),
+    }
+
+
+def _known(value: float | None) -> float:
+    return value if value is not None and math.isfinite(value) else -math.inf
+
+
+def _overlays(results: Results) -> list[dict[str, Any]]:
+    histograms = {histogram.column: histogram for histogram in results.histograms}
+    drawn = tuple(column for column in results.columns if column.name in histograms)
+    return [
+        {"column": column, "chart": charts.overlay(histograms[column.name])}
+        for column in words.most_different(drawn, MOST_CHARTS)
+    ]
+
+
+def _worst_pairs(results: Results) -> list[dict[str, Any]]:
+    pairs = results.pairs
+    if pairs is None:
+        return []
+    return [
+        {
+            "first": pairs.names[i],
+            "second": pairs.names[j],
+            "measure": "correlation" if pairs.measure[i, j] else "Cramér’s V",
+            "real": float(pairs.real[i, j]),
+            "synthetic": float(pairs.synthetic[i, j]),
+            "score": float(pairs.score[i, j]),
+            "ceiling": float(pairs.ceiling[i, j]),
+        }
+        for i, j in summary.worst_pairs(pairs, _MOST_PAIRS)
+    ]
+
+
+def _loss(column: ColumnResult) -> float:
+    return _known(column.utility_synthetic) - _known(column.utility_real)
+
+
+def _measures(taught: Sequence[ColumnResult]) -> list[str]:
+    return sorted({column.utility_measure or "score" for column in taught})
+
+
+def _taught(taught: Sequence[ColumnResult], measure: str) -> dict[str, Any]:
+    group = [c for c in taught if (c.utility_measure or "score") == measure]
+    group = [
+        c for c in group if math.isfinite(_known(c.utility_real) + _known(c.utility_synthetic))
+    ]
+    shown = sorted(group, key=_loss)[:_MOST_BARS]
+    name = _MEASURES.get(measure, measure)
+    rows = [charts.Bar(c.name, _known(c.utility_synthetic), c.utility_real) for c in shown]
+    return {
+        "chart": charts.dumbbells(rows, name) if rows else "",
+        "measure": name,
+        "of": len(group),
+        "shown": len(shown),
+    }
+
+
+def _nulls(columns: Sequence[ColumnResult]) -> dict[str, Any] | None:
+    holding = [c for c in columns if c.null_real > 0 or c.null_synthetic > 0]
+    if not holding:
+        return None
+    by_gap = sorted(holding, key=lambda c: -abs(c.null_real - c.null_synthetic))[:_MOST_BARS]
+    shown = sorted(by_gap, key=lambda c: -c.null_real)
+    rows = [charts.Bar(column.name, column.null_synthetic, column.null_real) for column in shown]
+    chart = charts.dumbbells(rows, "Share of null cells")
+    return {"chart": chart, "shown": len(shown), "of": len(holding)}
+
+
+def _strip(metric: Metric) -> dict[str, Any] | None:
+    """Place a figure, its interval and its ceiling on an axis from worst to best."""
+    scale = words.scale_of(metric)
+    if not math.isfinite(metric.value) or (
+        metric.section == "similarity" and metric.better != "ceiling"
+    ):
+        return None
+
+    def place(value: float | None) -> float | None:
+        if value is None or not math.isfinite(value):
+            return None
+        share = min(1.0, max(0.0, (value - scale.worst) / (scale.best - scale.worst)))
+        return round(_STRIP[0] + share * (_STRIP[1] - _STRIP[0]), 1)
+
+    low, high = place(metric.low), place(metric.high)
+    if low is None or high is None:
+        low = high = None
+    label = f"{words.title(metric.name)} {words.number(metric.value)}"
+    if metric.ceiling is not None:
+        label += f", ceiling {words.number(metric.ceiling)}"
+    ceiling = place(metric.ceiling)
+    return {
+        "value": place(metric.value),
+        "low": low,
+        "high": high,
+        "ceiling": ceiling,
+        "label": visible(label),
+    }
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    facts = [
+        ("Real records", words.count(results.rows[0])),
+        ("Synthetic records", words.count(results.rows[1])),
+        ("Held-out records", words.count(results.rows[2]) if results.rows[2] else "none"),
+    ]
+    if results.patients != results.rows:
+        facts.append(("Real patients", words.count(results.patients[0])))
+    facts.append(("Columns", words.count(len(results.columns))))
+    if results.target is not None:
+        facts.append(("Target", visible(results.target, 40)))
+    return facts
+
+
+def _record(results: Results, record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("seed of the evaluation", str(results.seed)),
+        ("seconds of the evaluation", f"{results.seconds:.1f}"),
+    ]
+    return [*words.flat(record), *rows]
+
+
+def _schema_rows(results: Results, schema: Schema | None) -> list[dict[str, Any]]:
+    """Describe the columns in table order, the most different ones of a wide table."""
+    compared = {column.name: column for column in results.columns}
+    names = [column.name for column in (schema or results).columns]
+    if len(names) > MOST_ROWS:
+        kept = {column.name for column in words.most_different(results.columns, MOST_ROWS)}
+        names = [name for name in names if name in kept]
+    rows = []
+    for name in names:
+        column = compared.get(name)
+        row = {"name": name, "null_real": None, "null_synthetic": None, "levels": None}
+        if column is not None:
+            row |= {key: getattr(column, key) for key in ("kind", *list(row)[1:])}
+        if schema is not None:
+            row |= {key: getattr(schema[name], key) for key in ("kind", "role", "reason")}
+        rows.append(row)
+    return rows
+
+
+def _thresholds() -> str:
+    """Say up to which distance a figure counts as close, by section."""
+    names = {"fidelity": "columns and pairs", "missingness": "missing cells"}
+    return ", ".join(
+        f"{scale.near:g} for {names.get(section, section)}"
+        for section, scale in words.SCALES.items()
+        if math.isfinite(scale.near)
+    )

@@ -1,0 +1,244 @@
+"""The report: the results of an evaluation, as a page, as JSON, and as a few lines of text."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthehr.errors import ConfigError
+from synthehr.evaluation import summary as plain
+from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.results import ColumnResult, Histogram, Pairs, Results
+from synthehr.evaluation.words import WATERMARK, number, reading, rounded
+from synthehr.io.atomic import check_target, write_text
+
+if TYPE_CHECKING:
+    from synthehr.schema.table import Schema
+
+FORMAT = "synthehr-report"
+VERSION = 1
+MOST_PAIRS = 2000
+"""Pairs of columns, the most different ones, that the JSON report lists."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How faithful and how near to the patients a synthetic table is.
+
+    Attributes
+    ----------
+    results : Results
+        All figures.
+    record : mapping or None
+        How the synthetic table came about: versions, seeds, settings; any nesting of
+        mappings, lists, numbers and text. It must not hold cell values.
+    schema : Schema or None
+        What was believed about each column.
+    """
+
+    results: Results
+    record: Mapping[str, Any] | None = None
+    schema: Schema | None = None
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The figures of the whole table."""
+        return self.results.metrics
+
+    @property
+    def columns(self) -> tuple[ColumnResult, ...]:
+        """The figures of each column."""
+        return self.results.columns
+
+    def __getitem__(self, name: str) -> Metric:
+        """Return the figure of this name.
+
+        Raises
+        ------
+        ConfigError
+            If no figure of this name was measured.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        names = [metric.name for metric in self.metrics]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"figures of this report: {', '.join(names)}"
+        hint = f"did you mean {near[0]}?" if near else hint
+        raise ConfigError(f"this report has no figure named {name!r}", hint=hint)
+
+    def summary(self) -> tuple[str, ...]:
+        """Say in plain words, line by line, what is good and what gives the fake away."""
+        return plain.lines(plain.summarise(self.results))
+
+    def failures(self, limits: Mapping[str, float]) -> tuple[str, ...]:
+        """Return one sentence for each figure that is on the wrong side of its limit.
+
+        Parameters
+        ----------
+        limits : mapping from metric name to float
+            The least value allowed of a figure of which more is better, the greatest of one
+            of which less is better. For a figure that should equal its ceiling, a limit above
+            the ceiling is the greatest value allowed, one below it the least. Figures of the
+            section "similarity" are judged by the worse end of their interval.
+
+        Raises
+        ------
+        ConfigError
+            If a figure was not measured, or a limit is not a number.
+        """
+        sentences = []
+        for name, limit in limits.items():
+            metric = self[name]
+            if not math.isfinite(limit):
+                raise ConfigError(
+                    f"the limit of {name} is not a finite number",
+                    hint=f"write it as {name}=0.9",
+                )
+            sentences += _failure(metric, limit)
+        return tuple(sentences)
+
+    def to_json(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
+        """Return the report as JSON text, and write it where a path is given.
+
+        Figures have four decimals; what is not a finite number is null.
+
+        Parameters
+        ----------
+        path : path or None
+            Where to write; None only returns the text.
+        force : bool
+            Overwrite an existing file.
+        """
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if path is not None:
+            write_text(path, text, force=force)
+        return text
+
+    def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
+        """Return the report as one self-contained page, and write it where a path is given.
+
+        Parameters
+        ----------
+        path : path or None
+            Where to write; None only returns the text.
+        force : bool
+            Overwrite an existing file.
+        """
+        from synthehr.evaluation.page import render
+
+        if path is not None:
+            check_target(Path(path), force)
+        text = render(self.results, self.record or {}, self.schema)
+        if path is not None:
+            write_text(path, text, force=force)
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as values that JSON can hold."""
+        results = self.results
+        words = plain.summarise(results)
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "watermark": WATERMARK,
+            "rows": dict(zip(("real", "synthetic", "holdout"), results.rows, strict=True)),
+            "patients": dict(zip(("real", "synthetic", "holdout"), results.patients, strict=True)),
+            "target": results.target,
+            "ceiling_from": results.ceiling_from,
+            "summary": asdict(words),
+            "metrics": {metric.name: _metric(metric) for metric in results.metrics},
+            "columns": [_plain(asdict(column)) for column in results.columns],
+            "pairs": _pairs(results.pairs),
+            "histograms": [_histogram(histogram) for histogram in results.histograms],
+            "calibration": [_plain(asdict(curve)) for curve in results.calibration],
+            "rare_levels": [_plain(band._asdict()) for band in results.rare_levels],
+            "caps": [cap._asdict() for cap in results.caps],
+            "not_measurable": [part._asdict() for part in results.not_measurable],
+            "schema": _schema(self.schema),
+            "record": _plain(self.record or {}, _significant),
+            "seed": results.seed,
+            "seconds": rounded(results.seconds),
+        }
+
+
+def _failure(metric: Metric, limit: float) -> list[str]:
+    at_most = metric.better == "lower"
+    if metric.better == "ceiling":
+        at_most = metric.ceiling is None or limit >= metric.ceiling
+    value, end = metric.value, ""
+    if metric.section == "similarity":
+        worse = metric.high if at_most else metric.low
+        if worse is not None and math.isfinite(worse):
+            value, end = worse, "the worse end of its interval, "
+    if math.isfinite(value) and (value <= limit if at_most else value >= limit):
+        return []
+    side, better = ("above", "at most") if at_most else ("below", "at least")
+    shown = f"{end}{number(value)}, is {side}" if end else f"{number(value)} is {side}"
+    sentence = f"{metric.name}: {shown} the limit ({better} {limit:g}"
+    if not math.isfinite(value):
+        sentence = f"{metric.name}: it has no finite value ({better} {limit:g}"
+    if metric.ceiling is not None and math.isfinite(metric.ceiling):
+        sentence += f"; real records score {number(metric.ceiling)}"
+    return [sentence + ")"]
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    values = metric._asdict()
+    del values["name"]
+    return {"reading": reading(metric), **_plain(values)}
+
+
+def _plain(value: Any, written: Callable[[float], float | None] = rounded) -> Any:
+    """Turn nested values into what JSON holds; `written` rounds numbers or makes them None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, written) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, written) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return written(float(value))
+    if isinstance(value, np.integer):
+        return int(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    return str(value)
+
+
+def _significant(value: float) -> float | None:
+    return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def _histogram(histogram: Histogram) -> dict[str, Any]:
+    return {**_plain(asdict(histogram)), "edges": _plain(histogram.edges, _significant)}
+
+
+def _pairs(pairs: Pairs | None) -> list[dict[str, Any]]:
+    if pairs is None:
+        return []
+    return [
+        {
+            "columns": [pairs.names[first], pairs.names[second]],
+            "measure": "correlation" if pairs.measure[first, second] else "cramers_v",
+            "real": rounded(float(pairs.real[first, second])),
+            "synthetic": rounded(float(pairs.synthetic[first, second])),
+            "score": rounded(float(pairs.score[first, second])),
+            "ceiling": rounded(float(pairs.ceiling[first, second])),
+        }
+        for first, second in plain.worst_pairs(pairs, MOST_PAIRS)
+    ]
+
+
+def _schema(schema: Schema | None) -> list[dict[str, Any]] | None:
+    """Tell what each column is; levels and bounds stay in the schema's own file."""
+    if schema is None:
+        return None
+    kept = ("name", "kind", "role", "unit", "reason")
+    return [{name: getattr(column, name) for name in kept} for column in schema.columns]

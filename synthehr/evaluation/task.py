@@ -1,0 +1,92 @@
+"""What the parts of an evaluation are given, and what they give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthehr.evaluation.clock import Clock
+from synthehr.evaluation.metric import Better, Estimate, Metric, Section
+from synthehr.evaluation.results import Calibration, Pairs, RareLevels
+from synthehr.evaluation.views import View, Views
+from synthehr.seeds import generator
+
+EVALUATION = 6
+"""The stream of randomness of evaluations; those of `synthehr.seeds` come before it."""
+PARTS = (
+    "halves", "fidelity", "missingness", "coverage", "detection", "similarity", "target", "turn",
+    "rows",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every part is given.
+
+    Attributes
+    ----------
+    views : Views
+        The tables.
+    trained, unseen : View
+        Real against real: the training and the held-out table, or two halves of the real one.
+    seed : int
+        Each part has a generator of its own, so that leaving one out changes no other.
+    clock : Clock
+        The time box.
+    """
+
+    views: Views
+    trained: View
+    unseen: View
+    seed: int
+    clock: Clock
+
+    @property
+    def against(self) -> View:
+        """Real records that tell most about synthetic ones: the held-out ones, if any."""
+        return self.views.real if self.views.holdout is None else self.views.holdout
+
+    def rng(self, part: str) -> np.random.Generator:
+        """Return the generator of a part, always at its start."""
+        return generator_of(self.seed, part)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a part found: figures, values of columns by attribute, and what the report draws."""
+
+    metrics: tuple[Metric, ...] = ()
+    columns: dict[str, list[Any]] | None = None
+    pairs: Pairs | None = None
+    calibration: tuple[Calibration, ...] = ()
+    rare_levels: tuple[RareLevels, ...] = ()
+
+
+def generator_of(seed: int, part: str, *path: int) -> np.random.Generator:
+    """Return the generator of a part, always at its start."""
+    return generator(seed, EVALUATION, PARTS.index(part), *path)
+
+
+def figure(
+    section: Section,
+    name: str,
+    estimate: Estimate | float,
+    ceiling: float | None,
+    better: Better,
+    detail: str,
+) -> tuple[Metric, ...]:
+    """Make a metric of an estimate, or of an exact value; nothing of nan."""
+    exact = not isinstance(estimate, tuple)
+    value, low, high = (estimate, None, None) if exact else estimate
+    if not np.isfinite(value):
+        return ()
+    top = None if ceiling is None or not np.isfinite(ceiling) else float(ceiling)
+    return (Metric(section, name, float(value), top, low, high, better, detail),)
+
+
+def mean_of(values: NDArray[np.float64]) -> float:
+    """Mean of what is finite; nan when nothing is."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

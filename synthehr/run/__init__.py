@@ -1,0 +1,1 @@
+"""The way of the data through a fit and through a draw."""
