@@ -8,7 +8,8 @@ generated records (Mescheder, Geiger and Nowozin 2018, arXiv:1801.04406).
 
 Such a generator forgets what is rare. An *anchor* prevents it: the generator is the
 decoder of an autoencoder, too, and must be able to write every record (Larsen et al.
-2016, arXiv:1512.09300). `gan.py` and `cgan.py` build the two models of these parts.
+2016, arXiv:1512.09300). A drawn record is then read and written again a few times,
+which mends what does not belong together. `gan.py` and `cgan.py` build the two models.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def check_settings(config: Any) -> None:
     for name in ("noise", "width", "penalty_every", "critic_steps", "group"):
         if getattr(config, name) < 1:
             raise out_of_range(name, "at least 1")
-    for name in ("depth", "penalty", "anchor", "beta"):
+    for name in ("depth", "penalty", "anchor", "beta", "walks"):
         if getattr(config, name) < 0:
             raise out_of_range(name, "at least 0")
     if config.temperature <= 0:
@@ -166,6 +167,22 @@ class Generator(nn.Module):
         parts = torch.minimum((fraction * counts).long(), counts - 1)
         codes[:, 1, self.axes.with_parts] = parts
         return codes
+
+    def walk(
+        self,
+        codes: Tensor,
+        chance: Chance,
+        given: Tensor | None,
+        closed: Tensor | float = 0.0,
+    ) -> Tensor:
+        """Read codes (B, 2, D) as latents and write them anew, the given token kept.
+
+        A chain of such walks has the distribution of the training records as its
+        stationary one (Bengio et al. 2013, arXiv:1305.6663, theorem 1).
+        """
+        mean, log_variance = self.reader(codes)
+        latent = mean + (0.5 * log_variance).exp() * chance.latent
+        return self.codes(chance._replace(latent=latent), given, closed)
 
     def bound(
         self, codes: Tensor, real: Records, given: Tensor | None, generator: torch.Generator

@@ -48,7 +48,7 @@ class ConditionalGANConfig:
     conditioning : {"concatenation", "projection"}
         How the given token enters the critic.
     noise, width, depth, temperature, penalty, penalty_every, critic_steps,
-    group, anchor, beta
+    group, anchor, beta, walks
         As for `synthehr.models.gan.GANConfig`.
     """
 
@@ -63,6 +63,7 @@ class ConditionalGANConfig:
     group: int = 8
     anchor: float = 1.0
     beta: float = 0.5
+    walks: int = 2
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -153,6 +154,8 @@ class ConditionalGAN(Model):
         rows = torch.arange(n, device=codes.device)
         for _ in range(TRIES):
             drawn = self._draw(n, rows, given, generator)
+            for _ in range(self._walks(self.config.walks)):
+                drawn = self._draw(n, rows, given, generator, last=drawn)
             luck = torch.rand(n, generator=generator, device=codes.device)[rows]
             kept = luck < self._chance(drawn, rows, given)
             codes[rows[kept]] = drawn[kept]
@@ -180,13 +183,12 @@ class ConditionalGAN(Model):
         """Draw records once for some rows of n; given the last ones, walk from them."""
         chance = Chance(*(part[rows] for part in self.generator.randomness(n, generator)))
         places = self._given_tokens(n, given, generator)[rows]
-        if last is not None:
-            mean, log_variance = self.generator.reader(last)
-            latent = mean + (0.5 * log_variance).exp() * chance.latent
-            chance = chance._replace(latent=latent)
+        if last is None:
+            drawn = self.generator.codes(chance, places, closed)
+        else:
             column = self.spans.owner[places][:, None]
             places = self.spans.flat(last[:, 0]).gather(1, column)[:, 0]
-        drawn = self.generator.codes(chance, places, closed)
+            drawn = self.generator.walk(last, chance, places, closed)
         if given.codes is None:
             return drawn
         known = given.codes.to(drawn.device)[rows]
@@ -198,10 +200,13 @@ class ConditionalGAN(Model):
         """Draw records with their conditions written in, and walk."""
         closed = self._closed(rows, given)
         drawn = self._draw(n, rows, given, generator, closed)
-        # without an anchor nothing has taught the generator to read
-        for _ in range(WALKS if self.config.anchor > 0 else 0):
+        for _ in range(self._walks(WALKS)):
             drawn = self._draw(n, rows, given, generator, closed, drawn)
         return self._moved(drawn, n, rows, given, generator)
+
+    def _walks(self, wanted: int) -> int:
+        """How often to walk: without an anchor nothing has taught the generator to read."""
+        return wanted if self.config.anchor > 0 else 0
 
     def _given_tokens(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
         """Choose for each record the column and token that the generator is given, flat.

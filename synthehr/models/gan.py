@@ -51,6 +51,8 @@ class GANConfig:
         Weight of the autoencoder's loss; 0 leaves a purely adversarial model.
     beta : float
         Weight of the divergence from the standard normal in that loss.
+    walks : int
+        Times a drawn record is read and written again; needs an anchor.
     """
 
     noise: int = 32
@@ -63,6 +65,7 @@ class GANConfig:
     group: int = 8
     anchor: float = 1.0
     beta: float = 0.5
+    walks: int = 2
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -125,7 +128,10 @@ class GAN(Model):
                 hint="draw freely and keep what satisfies them, or fit --model cgan",
             )
         self.eval()
-        return self.generator.codes(self.generator.randomness(n, generator), None)
+        codes = self.generator.codes(self.generator.randomness(n, generator), None)
+        for _ in range(self.config.walks if self.config.anchor > 0 else 0):
+            codes = self.generator.walk(codes, self.generator.randomness(n, generator), None)
+        return codes
 
     @torch.no_grad()
     def held_out_loss(self, codes: Tensor) -> float:
