@@ -13,12 +13,13 @@ from torch.nn import functional
 
 from synthehr.encode.fields import Field
 from synthehr.errors import ConditionError, ConfigError
-from synthehr.models.adversarial import Critic, Generator, group_means
+from synthehr.models.adversarial import Generator
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given
 from synthehr.models.cgan import ConditionalGAN, ConditionalGANConfig
+from synthehr.models.critic import Critic, group_means
 from synthehr.models.fidelity import detectability
 from synthehr.models.gan import GAN, GANConfig
-from synthehr.models.layers import Axes, Spans
+from synthehr.models.spans import Axes, Spans
 from synthehr.train import Runtime, train
 
 CPU = Runtime(torch.device("cpu"), fast_bfloat16=False)

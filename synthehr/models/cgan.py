@@ -21,7 +21,6 @@ from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.adversarial import (
     Chance,
-    Critic,
     Generator,
     adversarial_losses,
     adversarial_training,
@@ -29,8 +28,9 @@ from synthehr.models.adversarial import (
     check_settings,
 )
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given, Loss, Model
+from synthehr.models.critic import Critic
 from synthehr.models.fidelity import DRAWN, detectability
-from synthehr.models.layers import Axes, Spans
+from synthehr.models.spans import Axes, Spans
 
 TRIES = 64
 """Times a record is drawn anew before its conditions are written into it."""

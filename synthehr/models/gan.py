@@ -13,7 +13,6 @@ from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.adversarial import (
-    Critic,
     Generator,
     adversarial_losses,
     adversarial_training,
@@ -21,8 +20,9 @@ from synthehr.models.adversarial import (
     check_settings,
 )
 from synthehr.models.base import NOTHING_GIVEN, Batch, Given, Loss, Model
+from synthehr.models.critic import Critic
 from synthehr.models.fidelity import DRAWN, detectability
-from synthehr.models.layers import Axes, Spans
+from synthehr.models.spans import Axes, Spans
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,8 @@ from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.base import Batch, Given, Loss, Model
-from synthehr.models.layers import Axes, Reader, Spans, around, divergence, residual_body
+from synthehr.models.layers import Reader, around, divergence, residual_body
+from synthehr.models.spans import Axes, Spans
 
 CHUNK = 8192
 MIXTURE_RECORDS = 20_000
