@@ -220,7 +220,7 @@ def adversarial_losses(
 def adversarial_training(n_records: int, config: Any) -> TrainConfig:
     """Choose how to train either adversarial model on a table of this size."""
     batch = min(1024, max(64, 1 << (n_records // 24).bit_length()))
-    steps = min(4000, max(1200, 60 * n_records // batch)) * config.critic_steps
+    steps = min(4000, max(800, 40 * n_records // batch)) * config.critic_steps
     return TrainConfig(
         steps=steps,
         batch_size=batch,

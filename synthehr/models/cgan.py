@@ -129,7 +129,7 @@ class ConditionalGAN(Model):
     def train_config(
         cls, fields: Fields, n_records: int, config: ConditionalGANConfig
     ) -> TrainConfig:
-        """Choose batch and steps: some sixty epochs, within bounds."""
+        """Choose batch and steps: some forty epochs, within bounds."""
         return adversarial_training(n_records, config)
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
