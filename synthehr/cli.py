@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from traceback import walk_tb
@@ -48,6 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 done; 1 a finding of `inspect --against`; 2 a refusal; 3 a gate failed;
     130 interrupted.
     """
+    # Threads that wait by spinning make a fit tens of times slower beside another busy process.
+    # So they spin for microseconds and then sleep; read when torch is imported, which is later.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(args=arguments, prog_name="synthehr", standalone_mode=False)

@@ -34,7 +34,20 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width) to (B, width)."""
         hidden = functional.silu(self.rise(self.norm(x)))
-        return x + self.fall(functional.dropout(hidden, self.dropout, self.training))
+        return x + self.fall(silenced(hidden, self.dropout) if self.training else hidden)
+
+
+def silenced(x: Tensor, share: float) -> Tensor:
+    """Dropout with one random byte a unit: a tenth of the time of torch's own on a CPU.
+
+    The share is rounded to a multiple of 1/256.
+    """
+    threshold = round(256 * share)
+    if threshold == 0:
+        return x
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
+    noise = words.random_(-(2**63), None).view(torch.uint8)[: x.numel()].view(x.shape)
+    return x * (noise >= threshold).to(x.dtype).mul_(256 / (256 - threshold))
 
 
 def residual_body(width: int, depth: int, dropout: float = 0.0) -> nn.Sequential:
