@@ -16,7 +16,7 @@ from synthehr.encode.axis import combined, has_axis, to_axis
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.rare import holders
 from synthehr.errors import InputError
-from synthehr.io import read
+from synthehr.io import Source, read
 from synthehr.schema.column import shown
 from synthehr.schema.infer import infer
 from synthehr.schema.listing import grid, schema_grid
@@ -78,7 +78,7 @@ def is_model(path: Path) -> bool:
     return path.suffix == ".synthehr" or start[8:10] in _HEADER_STARTS
 
 
-def describe_table(path: Path, *, patient: str | None = None) -> Description:
+def describe_table(path: Path, source: Source, *, patient: str | None = None) -> Description:
     """List columns, what is believed about each, and null counts.
 
     Raises
@@ -86,7 +86,6 @@ def describe_table(path: Path, *, patient: str | None = None) -> Description:
     SynthehrError
         If the table cannot be read.
     """
-    source = read(path)
     schema = infer(
         source.table,
         patient=patient,

@@ -182,7 +182,7 @@ def test_the_acceptance_is_counted() -> None:
 
 
 def test_what_hardly_ever_happens_is_given_up_with_its_rate() -> None:
-    wish = "age=90:, crp=null, died=true, hba1c=7:, lactate=null, site=hill, stay_days=20:"
+    wish = "age=90:, crp=null, died=true, hba1c=7:, lactate=null, site=hill, stay_days=12:"
     with pytest.raises(ConditionError, match=r"\d+ of \d+ drawn") as found:
         draw(wish)
     assert "autoregressive" in found.value.hint

@@ -29,7 +29,7 @@ def quick(seed: int | None = 1) -> Synthesizer:
 def test_the_public_names_are_there() -> None:
     for name in synthehr.__all__:
         assert getattr(synthehr, name) is not None
-    assert callable(synthehr.evaluation)
+    assert callable(synthehr.evaluate)
     assert set(synthehr.__all__) <= set(dir(synthehr))
     with pytest.raises(AttributeError):
         _ = synthehr.nothing

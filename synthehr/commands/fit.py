@@ -11,6 +11,7 @@ import typer
 
 from synthehr.commands import options
 from synthehr.commands.console import beside, put_json, say
+from synthehr.commands.reading import read_table
 
 if TYPE_CHECKING:
     from synthehr.run.fitting import Preparation
@@ -27,6 +28,7 @@ def fit(
     model: Annotated[
         str, typer.Option("--model", help="auto, autoregressive, vae, gan or cgan.")
     ] = "auto",
+    reading: options.Read = None,
     patient: options.Patient = None,
     holdout: Annotated[
         float, typer.Option("--holdout", help="Share of the patients that is set aside.")
@@ -63,9 +65,11 @@ def fit(
     target = output or beside(table, ".synthehr")
     if not dry_run:
         check_target(target, force)
+    if resume and seed is None:
+        seed = seed_of(checkpoint_of(target))
     synthesizer = Synthesizer(model, seed=seed, settings=settings_of(model, setting or (), config))
     prepared = synthesizer.prepare(
-        table,
+        read_table(table, reading),
         schema,
         patient,
         holdout=holdout,
@@ -81,6 +85,18 @@ def fit(
         result = _train(synthesizer, prepared, target, resume=resume, force=force, quiet=quiet)
     if json:
         put_json(result)
+
+
+def checkpoint_of(target: Path) -> Path:
+    """Say where the state of an unfinished fit is kept."""
+    return target.with_name(target.name + ".checkpoint")
+
+
+def seed_of(checkpoint: Path) -> int | None:
+    """Find the seed of the fit that left a checkpoint; None where there is none."""
+    from synthehr.train.checkpoint import note_of
+
+    return note_of(checkpoint).get("seed")
 
 
 def plan_text(prepared: Preparation) -> str:
@@ -106,7 +122,7 @@ def _train(
     from synthehr.io.lock import locked
     from synthehr.train.callbacks import progress
 
-    checkpoint = target.with_name(target.name + ".checkpoint")
+    checkpoint = checkpoint_of(target)
     started = time.monotonic()
     try:
         with locked(target), nullcontext() if quiet else progress() as callback:

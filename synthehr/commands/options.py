@@ -34,6 +34,14 @@ SchemaFile = Annotated[
     Path | None,
     typer.Option("--schema", help="A schema file, perhaps edited; else columns are inferred."),
 ]
+Read = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        metavar="KEY=VALUE",
+        help="How a table is read: encoding, delimiter, nulls, decimal, dayfirst or infinity.",
+    ),
+]
 Patient = Annotated[
     str | None, typer.Option("--patient", metavar="COL", help="The column that names the patient.")
 ]

@@ -9,12 +9,14 @@ import typer
 
 from synthehr.commands import options
 from synthehr.commands.console import put_json, say
+from synthehr.commands.reading import read_table
 
 
 def release(
     table: options.Table,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")],
     schema: options.SchemaFile = None,
+    reading: options.Read = None,
     model: Annotated[
         str, typer.Option("--model", help="auto, autoregressive, vae, gan or cgan.")
     ] = "auto",
@@ -49,7 +51,7 @@ def release(
     from synthehr.synthesizer import Synthesizer
 
     done = releasing.release(
-        table,
+        read_table(table, reading),
         output,
         Synthesizer(model, seed=seed, settings=settings_of(model, setting or ())),
         schema=schema,

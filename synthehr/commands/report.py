@@ -9,6 +9,7 @@ import typer
 
 from synthehr.commands import options
 from synthehr.commands.console import put, say
+from synthehr.commands.reading import read_table
 
 
 def report(
@@ -31,6 +32,7 @@ def report(
         str | None, typer.Option("--json", help="The same figures as JSON; - for stdout.")
     ] = None,
     schema: options.SchemaFile = None,
+    reading: options.Read = None,
     patient: options.Patient = None,
     fail_under: options.FailUnder = None,
     seed: options.Seed = None,
@@ -44,10 +46,10 @@ def report(
     for path in (output, *([Path(json)] if json not in (None, "-") else [])):
         check_target(path, force)
     found = assess(
-        real,
-        synthetic,
+        read_table(real, reading),
+        read_table(synthetic, reading),
         model=model,
-        holdout=holdout,
+        holdout=None if holdout is None else read_table(holdout, reading),
         target=target,
         schema=schema,
         patient=patient,

@@ -9,6 +9,7 @@ import typer
 
 from synthehr.commands import options
 from synthehr.commands.console import put, put_json, say
+from synthehr.commands.reading import read_table
 
 
 def schema(
@@ -16,6 +17,7 @@ def schema(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write it here, to be edited.")
     ] = None,
+    reading: options.Read = None,
     patient: options.Patient = None,
     on_text: options.OnTextOption = options.OnText.refuse,
     pii: options.PiiOption = None,
@@ -23,14 +25,14 @@ def schema(
     json: options.Json = False,
 ) -> None:
     """Show what is believed about each column, and why."""
-    from synthehr.io import check_target, read
+    from synthehr.io import check_target
     from synthehr.schema.infer import infer
     from synthehr.schema.listing import schema_grid
 
     if output is not None:
         check_target(output, force)
 
-    source = read(table)
+    source = read_table(table, reading)
     for warning in source.warnings:
         say(f"warning: {warning}")
     found = infer(

@@ -104,7 +104,7 @@ def _encoding(path: Path, wanted: str | None) -> str:
         head = file.read(4)
     if wanted is None:
         if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise InputError(f"{path.name} is UTF-16 text", hint="Say --encoding utf-16.")
+            raise InputError(f"{path.name} is UTF-16 text", hint="Say --read encoding=utf-16.")
         return "utf8"
     try:
         found = codecs.lookup(wanted)
@@ -131,7 +131,7 @@ def _head(path: Path, encoding: str) -> str:
     if "\x00" in text:
         raise InputError(
             f"{path.name} holds NUL characters",
-            hint="If it is UTF-16, say --encoding utf-16; otherwise remove them at the source.",
+            hint="If it is UTF-16, say --read encoding=utf-16; otherwise remove them at the source.",
         )
     return text
 
@@ -162,7 +162,7 @@ def _sniff(path: Path, lines: list[str]) -> str:
     if len(steady) > 1:
         told = " and ".join(_DELIMITERS[x] for x in steady)
         raise InputError(
-            f"the delimiter of {path.name} is not clear: {told} fit", hint="Say --delimiter."
+            f"the delimiter of {path.name} is not clear: {told} fit", hint="Say --read delimiter=."
         )
     if steady:
         return steady[0]
@@ -233,7 +233,7 @@ def _read_text(
         number, width = ragged[0]
         raise InputError(
             f"row {number} of {path.name} has {width} fields, and the header has {len(names)}",
-            hint="Look for an unquoted delimiter or line break there, or say --delimiter.",
+            hint="Look for an unquoted delimiter or line break there, or say --read delimiter=.",
         )
     raise InputError(
         f"{path.name} cannot be read as CSV", hint="Look for quotes that are opened and not closed."
@@ -263,5 +263,5 @@ def _badly_encoded(path: Path, encoding: str, column: str | None) -> InputError:
     name = "UTF-8" if encoding == "utf8" else encoding
     return InputError(
         f"{where} is not {name} text",
-        hint="Say the right one, for instance --encoding latin-1 or --encoding cp1252.",
+        hint="Say the right one, for instance --read encoding=latin-1 or --read encoding=cp1252.",
     )

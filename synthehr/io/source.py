@@ -54,7 +54,7 @@ def read(
     Parameters
     ----------
     source : path, or table of pandas, polars, pyarrow or anything narwhals knows
-        Parquet, Arrow and CSV files are told apart by their content.
+        Parquet, Arrow and CSV files are told apart by their content. A `Source` stays as it is.
     columns : sequence of str or None
         Columns to read, where they exist; None reads all.
     encoding : str or None
@@ -82,6 +82,8 @@ def read(
     InputError
         If the source cannot be read safely or has no usable rows.
     """
+    if isinstance(source, Source):
+        return source
     if isinstance(source, str | os.PathLike):
         options = CsvOptions(encoding, delimiter, tuple(nulls), decimal, dayfirst)
         loaded = _from_file(Path(source), columns, options, max_bytes)

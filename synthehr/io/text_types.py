@@ -117,7 +117,7 @@ def _marked_number(trimmed: pa.ChunkedArray, name: str, decimal: Decimal) -> Typ
     if comma and thousands:
         raise InputError(
             f"column {shown(name)} has commas that may mark decimals or thousands",
-            hint="Say which with --decimal , or --decimal .",
+            hint="Say which with --read decimal=, or --read decimal=.",
         )
     if not comma and not thousands:
         return None
@@ -140,7 +140,7 @@ def _refuse_thousands(table: pa.Table, columns: list[pa.ChunkedArray]) -> None:
             raise InputError(
                 f"column {shown(name)} has dots that may mark decimals or thousands, "
                 "and other columns have decimal commas",
-                hint="Say which with --decimal , or --decimal .",
+                hint="Say which with --read decimal=, or --read decimal=.",
             )
 
 
@@ -202,7 +202,7 @@ def _local_date(
     if dayfirst is None and first <= 12 and second <= 12:
         raise InputError(
             f"column {shown(name)} has dates in which day and month cannot be told apart",
-            hint="Say --dayfirst or --monthfirst, or write dates as YYYY-MM-DD.",
+            hint="Say --read dayfirst=true or --read dayfirst=false, or write dates as YYYY-MM-DD.",
         )
     day_leads = first > 12 if dayfirst is None else dayfirst
     order = r"\3-\2-\1\4" if day_leads else r"\3-\1-\2\4"

@@ -82,7 +82,7 @@ def _finite(
     if infinite and infinity == "refuse":
         raise InputError(
             f"column {shown(name)} has {infinite} infinite cells",
-            hint='Correct them, or read them as missing with infinity="null".',
+            hint="Correct them, or read them as missing with --read infinity=null.",
         )
     finite = pc.is_finite(wide)
     spoilt = pc.sum(pc.invert(finite)).as_py() or 0

@@ -233,6 +233,7 @@ def run(
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
             resume=resume,
+            note={"seed": options.seed},
         )
         model.finish(torch.from_numpy(prepared.codes))
     except (MemoryError, torch.OutOfMemoryError):
