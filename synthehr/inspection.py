@@ -164,7 +164,7 @@ def describe_model(path: Path) -> Description:
     return Description(facts, "\n".join(lines), f"synthehr sample {path} -o synthetic.parquet")
 
 
-def search(model: Path, table: Path, *, patient: str | None = None) -> list[Hit]:
+def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
     """Search a model file for values of a table that fewer than k patients hold.
 
     Texts are searched in every text of the file, numbers in what the encoder keeps of

@@ -131,7 +131,7 @@ def _head(path: Path, encoding: str) -> str:
     if "\x00" in text:
         raise InputError(
             f"{path.name} holds NUL characters",
-            hint="If it is UTF-16, say --read encoding=utf-16; otherwise remove them at the source.",
+            hint="If it is UTF-16, say --read encoding=utf-16; otherwise remove them there.",
         )
     return text
 

@@ -283,7 +283,7 @@ class VAE(Model):
         spread = torch.empty_like(noise)
         for component in chosen.unique():
             mine = chosen == component
-            spread[mine] = noise[mine] @ self.roots[component].T
+            spread[mine] = (noise[mine] @ self.roots[component].T).float()
         codes = self.network.draw(self.means[chosen] + spread, generator)
         for _ in range(self.config.walks):
             codes = self.network.draw(self._latent(codes, generator), generator)
