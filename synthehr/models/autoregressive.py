@@ -31,7 +31,11 @@ from synthehr.models.base import Batch, Given, Loss, Model
 from synthehr.models.reveal import draw_records
 
 HELD_OUT_MASKS = 4
-"""Masks by which each held-out record is scored."""
+"""Masks by which each held-out record is scored, at least."""
+HELD_OUT_SCORES = 4096
+"""Records times masks, at least: few records need more masks for a steady score."""
+HELD_OUT_RECORDS = 8192
+"""Held-out records that are scored, at most."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,9 @@ class Autoregressive(Model):
     ) -> AutoregressiveConfig:
         """Choose width and dropout by the number of records, with the user's settings on top."""
         if n_records < 1_500:
-            size = AutoregressiveConfig(width=128, embedding=12, dropout=0.3)
+            size = AutoregressiveConfig(width=128, embedding=12, dropout=0.5)
+        elif n_records < 5_000:
+            size = AutoregressiveConfig(embedding=12, dropout=0.4)
         elif n_records < 15_000:
             size = AutoregressiveConfig(embedding=12, dropout=0.3)
         elif n_records < 50_000:
@@ -123,8 +129,8 @@ class Autoregressive(Model):
     ) -> TrainConfig:
         """Choose the budget: some 45 epochs of 15 columns, more of more, within limits."""
         batch = 128 if n_records < 1_500 else 256 if n_records < 5_000 else 512
-        epochs = 45 * (len(fields) / 15) ** 0.5
-        least = 900 if n_records < 1_500 else 450
+        epochs = (28 if n_records < 5_000 else 45) * (len(fields) / 15) ** 0.5
+        least = 900 if n_records < 1_500 else 300
         steps = min(max(least, round(epochs * n_records / batch)), 8_000)
         return TrainConfig(
             steps=steps,
@@ -133,6 +139,7 @@ class Autoregressive(Model):
             betas=(0.9, 0.99),
             weight_decay=0.1,
             patience=6,
+            evaluations=16,
         )
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
@@ -167,13 +174,15 @@ class Autoregressive(Model):
         In the masks of the table's order the next column alone counts, so that both kinds
         of masks estimate a likelihood.
         """
+        codes = codes[:HELD_OUT_RECORDS]
+        codes = codes.repeat(max(HELD_OUT_MASKS, -(-HELD_OUT_SCORES // len(codes))), 1, 1)
         generator = torch.Generator(codes.device).manual_seed(0)
-        total = 0.0
-        for _ in range(HELD_OUT_MASKS):
-            masks = self.masks(len(codes), generator, next_weight=1.0)
-            for some, known, weights in zip(*(x.split(4096) for x in (codes, *masks)), strict=True):
-                total += (self.network.cross_entropy(some, known) * weights).sum().item()
-        return total / (HELD_OUT_MASKS * len(codes))
+        known, weights = self.masks(len(codes), generator, next_weight=1.0)
+        losses = torch.cat([
+            self.network.cross_entropy(*some)
+            for some in zip(codes.split(4096), known.split(4096), strict=True)
+        ])  # fmt: skip
+        return (losses * weights).sum().item() / len(codes)
 
     @torch.no_grad()
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
