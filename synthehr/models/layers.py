@@ -38,7 +38,7 @@ class Residual(nn.Module):
 
 
 def silenced(x: Tensor, share: float) -> Tensor:
-    """Dropout with one random byte a unit: a tenth of the time of torch's own on a CPU.
+    """Dropout with one random byte a unit: a seventh of the time of torch's own on a CPU.
 
     The share is rounded to a multiple of 1/256.
     """
