@@ -64,6 +64,11 @@ def main(arguments: list[str] | None = None) -> None:
         code = 1
     except Exception as error:
         code = _unexpected(error)
+    if code == INTERRUPTED:
+        # An interrupt that passes through an `exec` of text, as in the import of torch, leaves a
+        # mark by which CPython ends with the signal in place of our exit code, though we caught
+        # it. Only the next `exec` takes the mark away.
+        exec("")
     sys.exit(code if isinstance(code, int) else 0)
 
 

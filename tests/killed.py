@@ -20,7 +20,7 @@ from synthehr.config import TrainConfig
 from synthehr.train import train
 
 CONFIG = TrainConfig(
-    steps=40, batch_size=64, learning_rate=0.05, warmup=5, evaluations=10, weight_decay=0.01
+    steps=300, batch_size=64, learning_rate=0.05, warmup=5, evaluations=10, weight_decay=0.01
 )
 KILLS = 5
 
