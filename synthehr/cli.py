@@ -7,6 +7,7 @@ import signal
 import sys
 from traceback import walk_tb
 from types import FrameType
+from typing import final
 
 import typer
 
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     # So they spin for microseconds and then sleep; read when torch is imported, which is later.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         code = app(args=arguments, prog_name="synthehr", standalone_mode=False)
     except SynthehrError as error:
@@ -64,16 +67,20 @@ def main(arguments: list[str] | None = None) -> None:
         code = 1
     except Exception as error:
         code = _unexpected(error)
-    if code == INTERRUPTED:
-        # An interrupt that passes through an `exec` of text, as in the import of torch, leaves a
-        # mark by which CPython ends with the signal in place of our exit code, though we caught
-        # it. Only the next `exec` takes the mark away.
-        exec("")
     sys.exit(code if isinstance(code, int) else 0)
 
 
+@final
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or a request to end.
+
+    When a KeyboardInterrupt proper passes through an `exec` of text, as the import of torch has
+    many, CPython ends with the signal in place of our exit code, though we caught it.
+    """
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def _unexpected(error: Exception) -> int:

@@ -205,14 +205,46 @@ def test_a_value_of_many_records_of_one_patient_is_no_atom() -> None:
 
 
 @pytest.mark.parametrize("gridded", [False, True])
-def test_extremes_end_at_the_tenth_patient(gridded: bool) -> None:
-    values = RNG(0).normal(size=5000)
-    values = np.round(values, 3) if gridded else values
-    column = fitted(values)
-    decoded = again(column, np.repeat(values, 20)).to_numpy()
-    ordered = np.sort(values)
-    assert ordered[8] <= decoded.min() <= ordered[10]
-    assert ordered[-11] <= decoded.max() <= ordered[-9]
+def test_extremes_have_the_mean_and_the_reach_of_real_ones(gridded: bool) -> None:
+    values = RNG(0).exponential(10, size=5000)
+    values = np.round(values, 2) if gridded else values
+    decoded = again(fitted(values), np.repeat(values, 20)).to_numpy()
+    ten = np.sort(values)[-10:]
+    assert np.sort(decoded)[-200:].mean() == pytest.approx(ten.mean(), rel=0.05)
+    assert decoded.max() == pytest.approx(values.max(), rel=0.15)
+    assert decoded.min() >= 0
+
+
+@pytest.mark.parametrize("gridded", [False, True])
+def test_one_patient_does_not_decide_how_far_a_column_reaches(gridded: bool) -> None:
+    values = np.round(RNG(0).exponential(10, size=5000), 2 if gridded else 15)
+    values = np.append(values, values.max() * 10)
+    edges = fitted(values).edges
+    values[-1] *= 100
+    np.testing.assert_array_equal(fitted(values).edges, edges)
+    assert edges[-1] < values[:-1].max() * 2
+
+
+def test_a_patient_of_many_records_counts_once_among_the_extremes() -> None:
+    patients = np.append(np.zeros(500, int), np.arange(1, 501))
+    values = np.append(100 + RNG(1).random(500), RNG(0).normal(size=500))
+    column = fit_numeric("x", pa.array(values), patients, EncodeConfig())
+    assert column is not None
+    assert column.edges[-1] < 10
+
+
+def test_no_extreme_lies_beyond_zero_nor_beyond_a_bound_that_many_reach() -> None:
+    values = np.minimum(RNG(0).exponential(5, 5000), 20.0)
+    decoded = again(fitted(values), np.repeat(values, 20)).to_numpy()
+    assert 0 <= decoded.min() < decoded.max() == 20
+
+
+def test_no_date_lies_after_the_last() -> None:
+    days = RNG(0).integers(18_000, 20_500, 5000)
+    data_type = pa.date32()
+    column = fitted(pa.array(days.astype(np.int32)).cast(data_type).to_pylist(), data_type)
+    assert column.edges[0] >= days.min() - 1
+    assert column.edges[-1] <= days.max() + 1
 
 
 def test_edges_lie_between_values() -> None:

@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.encode.config import EncodeConfig
+from synthehr.encode.grid import rounded
 from synthehr.encode.rare import count_patients, holders
+
+MOST_OF_MEDIAN = 3.0
+DIGITS = 2
+SCALE = 16.0
+"""Distances of the largest floats are beyond the largest float; a sixteenth of them is not."""
 
 
 class Cuts(NamedTuple):
@@ -37,6 +43,8 @@ def cut(
     *,
     gridded: bool,
     has_atoms: bool,
+    limits: tuple[float, float],
+    times: bool,
     config: EncodeConfig,
 ) -> Cuts | None:
     """Cut at quantiles so that enough patients hold every part; None where too few are there.
@@ -53,6 +61,10 @@ def cut(
         Whether places are grid indices, so that edges lie on half indices.
     has_atoms : bool
         Whether few records may go to the column's atoms instead.
+    limits : tuple of float
+        Between which places the outermost edges lie.
+    times : bool
+        Whether places are points in time, where nothing may lie beyond the last one.
     config : EncodeConfig
         Limits.
     """
@@ -61,33 +73,47 @@ def cut(
     if total < (2 * k if has_atoms else k):
         return None
     counts = np.bincount(groups, minlength=len(places))
-    low, high = _trim(counts, groups, patients, k)
-    if total < 2 * k or low > high:
-        return _one_part(places, counts, gridded)
+    if total < 2 * k:
+        return _one_part(places, groups, patients, gridded, limits, times)
     between = _between(places, gridded)
-    inner = _quantile_cuts(counts, between, total, config)
-    inner = _merge(inner[(inner > low) & (inner <= high)], groups, len(places), patients, k)
-    first = _outermost(places, between, low, gridded, below=True)
-    last = _outermost(places, between, high, gridded, below=False)
-    edges = np.concatenate([[first], between[inner - 1], [last]])
+    inner = np.union1d(
+        _quantile_cuts(counts, between, total, config),
+        _tail_cuts(counts, between, groups, patients, k),
+    )
+    inner = _merge(inner, groups, len(places), patients, k)
+    if not len(inner):
+        return _one_part(places, groups, patients, gridded, limits, times)
+    inside = between[inner - 1]
+    ends = []
+    for cut_place, beyond in ((inside[0], groups < inner[0]), (inside[-1], groups >= inner[-1])):
+        owners = None if patients is None else patients[beyond]
+        distances = places[groups[beyond]] / SCALE - cut_place / SCALE
+        reach = np.sign(distances[0]) * _reach(np.abs(distances), owners, times)
+        ends.append(_end(cut_place, reach, places, gridded, limits))
+    edges = np.concatenate([ends[:1], inside, ends[1:]])
     n_parts = len(edges) - 1
     bins = min(config.bins, max(1, (n_parts + 1) // 2))
     width = min(config.parts, -(-n_parts // bins))
     starts = np.append(np.arange(0, n_parts, width), n_parts)
-    ends = np.concatenate([[0], inner, [len(places)]])
-    single = np.where(np.diff(ends) == 1, ends[:-1], -1)
+    bounds = np.concatenate([[0], inner, [len(places)]])
+    single = np.where(np.diff(bounds) == 1, bounds[:-1], -1)
     return Cuts(edges, starts, single)
 
 
-def _one_part(places: NDArray[np.float64], counts: NDArray[np.int64], gridded: bool) -> Cuts:
-    """Lay one part around the mean of all, where the extremes of both ends would cross."""
-    middle = float(np.average(places, weights=counts))
-    if gridded:
-        ends = np.rint(middle) + np.array([-0.5, 0.5])
-    else:
-        spread = np.sqrt(np.average((places / 2 - middle / 2) ** 2, weights=counts))
-        ends = middle + np.array([-0.5, 0.5]) * min(spread, 1e300)
-    return Cuts(ends, np.array([0, 1]), np.array([-1]))
+def _one_part(
+    places: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    patients: NDArray[np.int64] | None,
+    gridded: bool,
+    limits: tuple[float, float],
+    times: bool,
+) -> Cuts:
+    """Lay one part around the middle of all."""
+    middle = float(np.median(places[groups] / SCALE)) * SCALE
+    reach = _reach(np.abs(places[groups] / SCALE - middle / SCALE), patients, times)
+    middle = np.rint(middle) if gridded else middle
+    ends = [_end(middle, sign * reach, places, gridded, limits) for sign in (-1, 1)]
+    return Cuts(np.array(ends), np.array([0, 1]), np.array([-1]))
 
 
 def _between(places: NDArray[np.float64], gridded: bool) -> NDArray[np.float64]:
@@ -105,7 +131,8 @@ def _quantile_cuts(
     """Choose after how many distinct values to cut, at about equal counts of records."""
     k = config.rare_patients
     bins = min(config.bins, max(1, total // (2 * k)))
-    parts = bins * min(config.parts, max(1, total // k // bins))
+    # The two tails are cut off besides.
+    parts = max(1, bins * min(config.parts, max(1, total // k // bins)) - 2)
     reached = np.cumsum(counts)
     targets = reached[-1] * np.arange(1, parts) / parts
     after = np.searchsorted(reached, targets) + 1
@@ -140,38 +167,61 @@ def _merge(
     return cuts
 
 
-def _trim(
+def _tail_cuts(
     counts: NDArray[np.int64],
+    between: NDArray[np.float64],
     groups: NDArray[np.int64],
     patients: NDArray[np.int64] | None,
     k: int,
-) -> tuple[int, int]:
-    """Find the places of the k-th patient from below and from above."""
+) -> NDArray[np.int64]:
+    """Cut off the k lowest and the k highest patients."""
     if patients is None:
         reached = np.cumsum(counts)
         low = int(np.searchsorted(reached, k))
-        return low, int(np.searchsorted(reached, reached[-1] - k, side="right"))
-    n_patients = int(patients.max()) + 1
-    first = np.full(n_patients, len(counts))
-    last = np.full(n_patients, -1)
-    np.minimum.at(first, patients, groups)
-    np.maximum.at(last, patients, groups)
-    present = last >= 0
-    return int(np.sort(first[present])[k - 1]), int(np.sort(last[present])[-k])
+        high = int(np.searchsorted(reached, reached[-1] - k, side="right"))
+    else:
+        n_patients = int(patients.max()) + 1
+        first, last = np.full(n_patients, len(counts)), np.full(n_patients, -1)
+        np.minimum.at(first, patients, groups)
+        np.maximum.at(last, patients, groups)
+        present = last >= 0
+        low, high = int(np.sort(first[present])[k - 1]), int(np.sort(last[present])[-k])
+    cuts = np.array([low + 1, high])
+    cuts = cuts[(cuts > 0) & (cuts < len(counts))]
+    return cuts[~np.isnan(between[cuts - 1])]
 
 
-def _outermost(
-    places: NDArray[np.float64],
-    between: NDArray[np.float64],
-    index: int,
-    gridded: bool,
-    *,
-    below: bool,
+def _reach(
+    distances: NDArray[np.float64], patients: NDArray[np.int64] | None, times: bool
 ) -> float:
-    """Place the outermost edge just beyond the k-th patient's value."""
-    neighbour = index - 1 if below else index
+    """Say how far an outermost part reaches, by the mean distance of its patients.
+
+    Twice the mean, so that uniform draws have that mean. Points in time reach as far as the
+    mean alone, which never lies in the future of them all. Each patient counts once, and at
+    most `MOST_OF_MEDIAN` times the median, and the result is rounded: no single patient decides
+    it, and no value can be worked out from it.
+    """
+    if patients is not None:
+        sums, n = np.bincount(patients, distances), np.bincount(patients)
+        distances = sums[n > 0] / n[n > 0]
+    capped = np.minimum(distances, MOST_OF_MEDIAN * np.median(distances))
+    reach = capped.mean(keepdims=True) * (1 if times else 2)
+    return float(rounded(reach, DIGITS)[0])
+
+
+def _end(
+    start: float,
+    reach: float,
+    places: NDArray[np.float64],
+    gridded: bool,
+    limits: tuple[float, float],
+) -> float:
+    """Place the end of an outermost part, on no patient's value and within the limits."""
+    end = float(np.clip(start / SCALE + reach, limits[0] / SCALE, limits[1] / SCALE)) * SCALE
+    if gridded and reach > 0:
+        return float(max(np.floor(end), np.ceil(start)) + 0.5)
     if gridded:
-        return float(places[index] + (-0.5 if below else 0.5))
-    if 0 <= neighbour < len(between) and not np.isnan(between[neighbour]):
-        return float(between[neighbour])
-    return float(places[index])
+        return float(min(np.ceil(end), np.floor(start)) - 0.5)
+    while end != start and np.isin(end, places):
+        end = end / 2 + start / 2
+    return end

@@ -15,7 +15,13 @@ from synthehr.encode.axis import INT64, combined, float_type_of, from_axis, to_a
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.cuts import Cuts, cut
 from synthehr.encode.fields import Field
-from synthehr.encode.grid import Grid, find_grid, significant_digits
+from synthehr.encode.grid import (
+    LARGEST_INDEX,
+    FloatType,
+    Grid,
+    find_grid,
+    significant_digits,
+)
 from synthehr.encode.layout import Interval, Layout
 from synthehr.encode.rare import holders
 from synthehr.errors import SchemaError
@@ -209,7 +215,9 @@ def fit_numeric(
     float_type = float_type_of(cells.type)
     is_atom = _choose_atoms(counts, held, config)
     grid = find_grid(unique, counts, held, ~is_atom, config.rare_patients, float_type)
-    cuts = _cut_rest(unique, groups, owners, is_atom, grid, config)
+    kind = value_type(cells.type)
+    times = pa.types.is_temporal(kind) and not pa.types.is_duration(kind)
+    cuts = _cut_rest(unique, groups, owners, is_atom, grid, float_type, times, config)
     if cuts is None and not is_atom.any():
         return None
     if cuts is None:
@@ -250,6 +258,8 @@ def _cut_rest(
     owners: NDArray[np.int64] | None,
     is_atom: NDArray[np.bool_],
     grid: Grid | None,
+    float_type: FloatType,
+    times: bool,
     config: EncodeConfig,
 ) -> Cuts | None:
     """Cut what is no atom into parts, with edges on the value axis."""
@@ -268,6 +278,8 @@ def _cut_rest(
         owners,
         gridded=grid is not None,
         has_atoms=bool(is_atom.any()),
+        limits=_limits(unique, is_atom, grid, float_type),
+        times=times,
         config=config,
     )
     if cuts is None or grid is None:
@@ -277,6 +289,19 @@ def _cut_rest(
         if not np.isin(edges, unique).any():
             break
     return cuts._replace(edges=edges)
+
+
+def _limits(
+    unique: NDArray[Any], is_atom: NDArray[np.bool_], grid: Grid | None, float_type: FloatType
+) -> tuple[float, float]:
+    """Find between which places parts may lie: not beyond zero, nor an atom that ends all."""
+    most = 2.0**63 if float_type is None else float(np.finfo(float_type).max)
+    low = float(unique[0]) if is_atom[0] else 0.0 if unique[0] >= 0 else -most
+    high = float(unique[-1]) if is_atom[-1] else 0.0 if unique[-1] <= 0 else most
+    if grid is None:
+        return low, high
+    first, last = grid.inside(low, high)
+    return max(first, -LARGEST_INDEX), min(last, LARGEST_INDEX)
 
 
 def _numbered(
