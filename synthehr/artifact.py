@@ -122,20 +122,7 @@ def to_bytes(artifact: Artifact) -> bytes:
 
 
 def load(path: Path | str, *, model: type[Model] | None = None) -> Artifact:
-    """Read a model file; no code in it is run.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    model : type of Model, optional
-        The class, for a model that is not one of synthehr's own.
-
-    Raises
-    ------
-    ArtifactError
-        If the file is no model file, damaged, or newer than this version.
-    """
+    """Read a model file; parameters and errors as `synthehr.Synthesizer.load`."""
     container = open_container(Path(path))
     content = _checked(container)
     return _restore(content, unpack(container), model)

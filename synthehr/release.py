@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +95,8 @@ def release(
     with _made(folder, force) as draft:
         wish = synthesizer.wish(n)
         tell(f"drawing {wish.n:,} records")
-        write_table(synthesizer.draw(wish, seed), draft / DATA)
+        types = synthesizer.schema.pandas_types
+        write_table(synthesizer.draw(wish, seed), draft / DATA, pandas_types=types)
         tell("comparing them with the real ones")
         record = {**synthesizer.record, "sample_seed": seed, "sampled_records": wish.n}
         found = _compared(source.table, draft / DATA, synthesizer, target, record)
@@ -201,26 +201,23 @@ def _check_folder(folder: Path, force: bool) -> None:
 @contextmanager
 def _made(folder: Path, force: bool) -> Iterator[Path]:
     """Give a draft folder to fill, and put it in place of `folder` at the end."""
-    from synthehr.io.lock import locked
+    from synthehr.io.lock import beside, locked, not_written
 
     with locked(folder):
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".synthehr-", suffix=".part"))
+        draft, old = beside(folder, ".part"), beside(folder, ".old")
         try:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(mode=0o700)
             yield draft
             _check_folder(folder, force)
             if folder.exists():
-                old = draft.with_suffix(".old")
+                shutil.rmtree(old, ignore_errors=True)
                 folder.rename(old)
-                draft.rename(folder)
-                shutil.rmtree(old)
-            else:
-                draft.rename(folder)
+            draft.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
             _synchronise(folder.parent)
         except OSError as error:
-            raise ArtifactError(
-                f"{folder.name} could not be written ({type(error).__name__})",
-                hint="free space or choose another folder, and try again",
-            ) from None
+            raise not_written(folder, error) from None
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

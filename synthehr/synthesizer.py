@@ -332,9 +332,4 @@ def _shaped(table: pa.Table, synthesizer: Synthesizer) -> Any:
         return polars.from_arrow(table)
     from synthehr.io import to_pandas
 
-    types = {
-        column.name: column.pandas_type
-        for column in synthesizer.schema.columns
-        if column.pandas_type is not None and column.name in table.column_names
-    }
-    return to_pandas(table, types)
+    return to_pandas(table, synthesizer.schema.pandas_types)

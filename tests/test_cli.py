@@ -169,6 +169,24 @@ def test_sample_writes_what_it_is_asked_for(folder: Path, capsys: Capture) -> No
     assert pq.read_table("g.parquet")["age"].to_pylist() == cohort()["age"][:5].to_pylist()
 
 
+def test_pandas_reads_the_dtypes_of_the_real_table_and_nothing_of_its_index(
+    capsys: Capture,
+) -> None:
+    import pandas as pd
+
+    frame = cohort().to_pandas().set_index("patient_id")
+    nullable = {"age": "Int8", "sex": "category", "site": "string", "diabetes": "boolean"}
+    frame = frame.astype(nullable)
+    frame["admitted"] = frame["admitted"].dt.tz_localize("Europe/Berlin", ambiguous=True)
+    frame.to_parquet("real.parquet")
+    assert run(capsys, "fit", "real.parquet", *QUICK, "-o", "m.synthehr").code == 0
+    assert run(capsys, "sample", "m.synthehr", "-n", "70").code == 0
+    drawn = pd.read_parquet("synthetic.parquet")
+    pd.testing.assert_series_equal(drawn.dtypes, pd.read_parquet("real.parquet").dtypes)
+    assert drawn.index.equals(pd.RangeIndex(70))
+    assert b"patient_id" not in pq.read_schema("synthetic.parquet").metadata[b"pandas"]
+
+
 def test_a_model_without_conditions_of_its_own_says_its_rate(folder: Path, capsys: Capture) -> None:
     model = "vae.synthehr"
     done = run(

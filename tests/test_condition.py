@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,35 @@ def test_a_time_zone_is_the_columns_own() -> None:
     drawn = Synthesizer(Marginals, seed=1).fit(table).sample(300, "at=2024-03-10", seed=1)
     assert {(at.month, at.day) for at in drawn["at"].to_pylist()} == {(3, 10)}
     assert {at.hour for at in drawn["at"].to_pylist()} > {0, 12}
+
+
+@pytest.mark.parametrize("rest", [0, 400], ids=["atoms", "atoms and bins"])
+def test_a_decimal_means_what_it_was_shortened_to(rest: int) -> None:
+    rng = np.random.default_rng(0)
+    tenths = np.append(rng.integers(10, 50, 2000), rng.integers(100, 2000, rest)) / 10
+    mantissa, exponent = np.frexp(tenths)
+    cut = np.ldexp(np.trunc(np.ldexp(mantissa, 13)), exponent - 13)
+    for stored in (cut, tenths.astype(np.float32).astype(np.float64)):
+        table = pa.table({"alb": stored, "x": rng.integers(0, 3, len(stored))})
+        synthesizer = Synthesizer(Marginals, seed=1).fit(table)
+        for wish, low, high in (
+            ("alb=1.8", 1.8, 1.8),
+            ("alb=4.8:", 4.8, None),
+            ({"alb": (None, 1.8)}, None, 1.8),
+        ):
+            drawn = np.round(synthesizer.sample(500, wish, seed=1)["alb"].to_numpy(), 1)
+            assert low is None or drawn.min() == low
+            assert high is None or drawn.max() == high
+        with pytest.raises(ConditionError, match="never hold"):
+            synthesizer.sample(5, "alb=1.82")
+
+
+def test_a_decimal_column_of_many_digits_takes_conditions() -> None:
+    wide = pa.decimal128(38, 12)
+    cells = [Decimal(n) / 4 for n in np.random.default_rng(0).integers(0, 4000, 2000).tolist()]
+    table = pa.table({"dose": pa.array(cells, wide), "x": [n % 3 for n in range(2000)]})
+    synthesizer = Synthesizer(Marginals, seed=1).fit(table)
+    drawn = synthesizer.sample(500, "dose=250.25:500", seed=1)["dose"]
+    assert drawn.type == wide
+    found = drawn.to_pylist()
+    assert Decimal("250.25") <= min(found) < 260 and 490 < max(found) <= 500

@@ -356,10 +356,20 @@ def test_row_66_a_killed_writer_does_not_block_the_next(tmp_path):
         "import os, sys\nfrom synthehr.io import replacing\n"
         "with replacing(sys.argv[1]):\n    os.kill(os.getpid(), 9)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert not path.exists()
-    write_bytes(path, b"next")
+    (tmp_path / ".synthehr-another.part").write_bytes(b"somebody else's")
+    with replacing(tmp_path / "at work.csv"):
+        write_bytes(path, b"next")
     assert path.read_bytes() == b"next"
+    assert sorted(os.listdir(tmp_path)) == [".synthehr-another.part", "at work.csv", "t.csv"]
+
+
+def test_row_66_a_name_as_long_as_a_folder_allows_is_written(tmp_path):
+    path = tmp_path / ("ä" * 125 + ".csv")
+    write_bytes(path, b"x")
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_reading_needs_no_pandas_for_parquet_without_its_metadata(tmp_path):

@@ -19,6 +19,7 @@ from synthehr import Synthesizer
 from synthehr.errors import ArtifactError, ConfigError, GateError
 from synthehr.evaluation.report import Report
 from synthehr.gates import limits_of, release_failures
+from synthehr.io.lock import beside
 from synthehr.release import release
 
 RECORDS = cohort().select(["patient_id", "sex", "age", "smoker"])
@@ -81,15 +82,21 @@ def test_the_report_knows_the_run(folder: Path) -> None:
 
 def test_a_failed_gate_keeps_the_records_back(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(GateError, match="no records were released: shape") as found:
-        release(
-            RECORDS,
-            out,
-            Synthesizer(Marginals, seed=1),
-            patient="patient_id",
-            limits=EASY | {"shape": 1.0},
-            include_model=True,
-        )
+    for force in (False, True):
+        # what a release leaves that is killed while it writes
+        draft = beside(out, ".part")
+        draft.mkdir()
+        (draft / "synthetic.parquet").write_bytes(b"half")
+        with pytest.raises(GateError, match="no records were released: shape") as found:
+            release(
+                RECORDS,
+                out,
+                Synthesizer(Marginals, seed=1),
+                patient="patient_id",
+                limits=EASY | {"shape": 1.0},
+                include_model=True,
+                force=force,
+            )
     assert found.value.exit_code == 3
     names = ["SHA256SUMS", "report.html", "report.json"]
     assert sorted(path.name for path in out.iterdir()) == names

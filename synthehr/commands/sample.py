@@ -44,7 +44,8 @@ def sample(
     settled_seed, tally = settled(seed), Tally()
     synthesizer = load(model)
     wish = synthesizer.wish(rows, given)
-    write_table(synthesizer.draw(wish, settled_seed, tally), output, force=force)
+    records = synthesizer.draw(wish, settled_seed, tally)
+    write_table(records, output, force=force, pandas_types=synthesizer.schema.pandas_types)
     say(f"{wish.n:,} records, seed {settled_seed}", quiet=quiet)
     if tally.drawn:
         say(

@@ -11,7 +11,7 @@ from synthehr.encode.config import EncodeConfig
 from synthehr.encode.grid import rounded
 from synthehr.encode.rare import count_patients, holders
 
-MOST_OF_MEDIAN = 3.0
+MOST_OF_MEDIAN = 5.0
 DIGITS = 2
 SCALE = 16.0
 """Distances of the largest floats are beyond the largest float; a sixteenth of them is not."""

@@ -7,15 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
-from tempfile import mkstemp
-from typing import IO
 
 from synthehr.errors import ArtifactError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks of this kind; os.replace stays atomic.
-    fcntl = None
+from synthehr.io.lock import beside, locked, not_written
 
 
 @contextmanager
@@ -23,8 +17,9 @@ def replacing(path: str | PathLike[str], *, force: bool = False) -> Iterator[Pat
     """Give a temporary path to write to, and put it in place of `path` at the end.
 
     The file is made in the same folder with mode 0600, synchronised to disk, and
-    renamed. On any failure it is removed and `path` is left as it was. A second
-    writer of the same path is refused while the first is at work.
+    renamed. On any failure it is removed and `path` is left as it was; what a killed
+    process left is removed by the next writer of the same path. A second writer is
+    refused while the first is at work.
 
     Parameters
     ----------
@@ -41,7 +36,7 @@ def replacing(path: str | PathLike[str], *, force: bool = False) -> Iterator[Pat
     """
     target = Path(path)
     check_target(target, force)
-    with _locked(target):
+    with locked(target, beside(target, ".lock")):
         temporary = _make(target)
         try:
             yield temporary
@@ -50,7 +45,7 @@ def replacing(path: str | PathLike[str], *, force: bool = False) -> Iterator[Pat
             os.replace(temporary, target)
             _synchronise(target.parent)
         except OSError as error:
-            raise _failed(target, error) from None
+            raise not_written(target, error) from None
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -94,12 +89,13 @@ def check_target(target: Path, force: bool = False) -> None:
 
 
 def _make(target: Path) -> Path:
+    temporary = beside(target, ".part")
     try:
-        handle, name = mkstemp(dir=target.parent, prefix=".synthehr-", suffix=".part")
+        temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
-        raise _failed(target, error) from None
-    os.close(handle)
-    return Path(name)
+        raise not_written(target, error) from None
+    return temporary
 
 
 def _synchronise(path: Path) -> None:
@@ -115,48 +111,3 @@ def _synchronise(path: Path) -> None:
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    if fcntl is None:
-        yield
-        return
-    lock = target.with_name(f".{target.name}.lock"[-250:])
-    handle = _open_lock(target, lock)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        handle.close()
-
-
-def _open_lock(target: Path, lock: Path) -> IO[bytes]:
-    assert fcntl is not None
-    for _ in range(10):
-        try:
-            handle = os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "rb")
-        except OSError as error:
-            raise _failed(target, error) from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            break
-        # The previous holder may have removed the file between our open and our lock.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle.fileno()), os.stat(lock)):
-                return handle
-        handle.close()
-    raise ArtifactError(
-        f"{target.name} is being written by another process",
-        hint="Wait until it has ended, or write to another path.",
-    )
-
-
-def _failed(target: Path, error: OSError) -> ArtifactError:
-    why = (error.strerror or "the system refused it").lower()
-    return ArtifactError(
-        f"{target.name} could not be written: {why}",
-        hint="Nothing was left behind; free space or choose another folder, and try again.",
-    )

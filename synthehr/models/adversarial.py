@@ -15,7 +15,8 @@ which mends what does not belong together. `gan.py` and `cgan.py` build the two 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,22 +33,58 @@ WRITTEN = 50.0
 """Added to the logit of a given token; no noise outweighs it."""
 
 
-def check_settings(config: Any) -> None:
-    """Check the settings that both adversarial models have.
+@dataclass(frozen=True, kw_only=True)
+class AdversarialConfig:
+    """Settings of every adversarial model, to be inherited from.
 
-    Raises
-    ------
-    ConfigError
-        One is out of range.
+    Attributes
+    ----------
+    noise : int
+        Random numbers the generator starts from.
+    width : int
+        Width of generator and critic.
+    depth : int
+        Residual blocks of each of them.
+    temperature : float
+        Of the Gumbel-softmax; it only shapes the gradient.
+    penalty : float
+        Weight of the critic's gradient penalty; 0 leaves it out.
+    penalty_every : int
+        Steps from one penalty to the next.
+    critic_steps : int
+        Steps of the critic for each of the generator.
+    group : int
+        Records whose mean the critic sees beside each of them; 1 leaves it out.
+    anchor : float
+        Weight of the autoencoder's loss; 0 leaves a purely adversarial model.
+    beta : float
+        Weight of the divergence from the standard normal in that loss.
+    walks : int
+        Times a drawn record is read and written again; needs an anchor.
     """
-    for name in ("noise", "width", "penalty_every", "critic_steps", "group"):
-        if getattr(config, name) < 1:
-            raise out_of_range(name, "at least 1")
-    for name in ("depth", "penalty", "anchor", "beta", "walks"):
-        if getattr(config, name) < 0:
-            raise out_of_range(name, "at least 0")
-    if config.temperature <= 0:
-        raise out_of_range("temperature", "above 0")
+
+    noise: int = 32
+    width: int = 256
+    depth: int = 2
+    temperature: float = 0.7
+    penalty: float = 0.01
+    penalty_every: int = 8
+    critic_steps: int = 1
+    group: int = 8
+    anchor: float = 1.0
+    beta: float = 0.5
+    walks: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("noise", "width", "penalty_every", "critic_steps", "group"):
+            if getattr(self, name) < 1:
+                raise out_of_range(name, "at least 1")
+        for name in ("depth", "penalty", "anchor", "beta", "walks"):
+            if getattr(self, name) < 0:
+                raise out_of_range(name, "at least 0")
+        if self.temperature <= 0:
+            raise out_of_range("temperature", "above 0")
 
 
 class Chance(NamedTuple):
@@ -75,13 +112,15 @@ class Generator(nn.Module):
     ----------
     spans, axes : Spans, Axes
         The columns.
-    config : GANConfig or ConditionalGANConfig
+    config : AdversarialConfig
         The settings.
     conditional : bool
         Whether a token of one column is given.
     """
 
-    def __init__(self, spans: Spans, axes: Axes, config: Any, *, conditional: bool) -> None:
+    def __init__(
+        self, spans: Spans, axes: Axes, config: AdversarialConfig, *, conditional: bool
+    ) -> None:
         super().__init__()
         self.spans, self.axes = spans, axes
         self.temperature, self.beta = config.temperature, config.beta
@@ -191,7 +230,12 @@ def _logistic(value: Tensor) -> Tensor:
 
 
 def adversarial_losses(
-    generator: Generator, critic: Critic, batch: Batch, given: Tensor | None, config: Any, step: int
+    generator: Generator,
+    critic: Critic,
+    batch: Batch,
+    given: Tensor | None,
+    config: AdversarialConfig,
+    step: int,
 ) -> Iterator[Loss]:
     """Yield the critic's loss, and every `critic_steps` the generator's.
 
@@ -217,7 +261,7 @@ def adversarial_losses(
         yield Loss("generator", per_record=anchor, public=public)
 
 
-def adversarial_training(n_records: int, config: Any) -> TrainConfig:
+def adversarial_training(n_records: int, config: AdversarialConfig) -> TrainConfig:
     """Choose how to train either adversarial model on a table of this size."""
     batch = min(1024, max(64, 1 << (n_records // 24).bit_length()))
     steps = min(4000, max(800, 40 * n_records // batch)) * config.critic_steps

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
+from synthehr.errors import ConditionError
 
 OPEN = -1
 """Code of a cell that is not given: the model draws it."""
@@ -87,8 +88,22 @@ class Given:
     codes: Tensor | None = None
     allowed: Mapping[int, Tensor] = field(default_factory=dict)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is asked of the records."""
+        return self.codes is None and not self.allowed
+
 
 NOTHING_GIVEN = Given()
+
+
+def refuse_conditions(given: Given) -> None:
+    """Refuse what is given, on behalf of a model that only draws freely."""
+    if not given.is_open:
+        raise ConditionError(
+            "this model cannot draw under conditions by itself",
+            hint="draw freely and keep what satisfies them, or fit --model autoregressive",
+        )
 
 
 class Model(nn.Module, ABC):

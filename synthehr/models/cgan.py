@@ -20,12 +20,12 @@ from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.adversarial import (
+    AdversarialConfig,
     Chance,
     Generator,
     adversarial_losses,
     adversarial_training,
     adversarial_width,
-    check_settings,
 )
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given, Loss, Model
 from synthehr.models.critic import Critic
@@ -39,35 +39,18 @@ WALKS = 8
 """Times a record with written conditions is read and drawn again."""
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
-class ConditionalGANConfig:
-    """Settings of the conditional adversarial network.
+class ConditionalGANConfig(AdversarialConfig):
+    """Settings of the conditional adversarial network, beside those of every adversarial model.
 
     Attributes
     ----------
     conditioning : {"concatenation", "projection"}
         How the given token enters the critic.
-    noise, width, depth, temperature, penalty, penalty_every, critic_steps,
-    group, anchor, beta, walks
-        As for `synthehr.models.gan.GANConfig`.
     """
 
     conditioning: Literal["concatenation", "projection"] = "concatenation"
-    noise: int = 32
-    width: int = 256
-    depth: int = 2
-    temperature: float = 0.7
-    penalty: float = 0.01
-    penalty_every: int = 8
-    critic_steps: int = 1
-    group: int = 8
-    anchor: float = 1.0
-    beta: float = 0.5
-    walks: int = 2
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_settings(self)
 
 
 @final

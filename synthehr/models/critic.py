@@ -47,7 +47,7 @@ class Critic(nn.Module):
     ----------
     spans, axes : Spans, Axes
         The columns.
-    config : GANConfig or ConditionalGANConfig
+    config : AdversarialConfig
         The settings.
     conditioning : {"concatenation", "projection"} or None
         How the given token enters: into the first layer, or by its inner product with

@@ -11,65 +11,23 @@ from torch import Tensor
 
 from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
-from synthehr.errors import ConditionError
 from synthehr.models.adversarial import (
+    AdversarialConfig,
     Generator,
     adversarial_losses,
     adversarial_training,
     adversarial_width,
-    check_settings,
 )
-from synthehr.models.base import NOTHING_GIVEN, Batch, Given, Loss, Model
+from synthehr.models.base import NOTHING_GIVEN, Batch, Given, Loss, Model, refuse_conditions
 from synthehr.models.critic import Critic
 from synthehr.models.fidelity import DRAWN, detectability
 from synthehr.models.spans import Axes, Spans
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
-class GANConfig:
-    """Settings of the adversarial network.
-
-    Attributes
-    ----------
-    noise : int
-        Random numbers the generator starts from.
-    width : int
-        Width of generator and critic.
-    depth : int
-        Residual blocks of each of them.
-    temperature : float
-        Of the Gumbel-softmax; it only shapes the gradient.
-    penalty : float
-        Weight of the critic's gradient penalty; 0 leaves it out.
-    penalty_every : int
-        Steps from one penalty to the next.
-    critic_steps : int
-        Steps of the critic for each of the generator.
-    group : int
-        Records whose mean the critic sees beside each of them; 1 leaves it out.
-    anchor : float
-        Weight of the autoencoder's loss; 0 leaves a purely adversarial model.
-    beta : float
-        Weight of the divergence from the standard normal in that loss.
-    walks : int
-        Times a drawn record is read and written again; needs an anchor.
-    """
-
-    noise: int = 32
-    width: int = 256
-    depth: int = 2
-    temperature: float = 0.7
-    penalty: float = 0.01
-    penalty_every: int = 8
-    critic_steps: int = 1
-    group: int = 8
-    anchor: float = 1.0
-    beta: float = 0.5
-    walks: int = 2
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_settings(self)
+class GANConfig(AdversarialConfig):
+    """Settings of the adversarial network: those of every adversarial model."""
 
 
 @final
@@ -122,11 +80,7 @@ class GAN(Model):
         ConditionError
             Something is given: this model only draws freely.
         """
-        if given.codes is not None or given.allowed:
-            raise ConditionError(
-                "this model cannot draw under conditions by itself",
-                hint="draw freely and keep what satisfies them, or fit --model cgan",
-            )
+        refuse_conditions(given)
         self.eval()
         codes = self.generator.codes(self.generator.randomness(n, generator), None)
         for _ in range(self.config.walks if self.config.anchor > 0 else 0):

@@ -24,8 +24,7 @@ from torch.nn import functional
 
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
-from synthehr.errors import ConditionError
-from synthehr.models.base import Batch, Given, Loss, Model
+from synthehr.models.base import Batch, Given, Loss, Model, refuse_conditions
 from synthehr.models.layers import Reader, around, divergence, residual_body
 from synthehr.models.spans import Axes, Spans
 
@@ -272,11 +271,7 @@ class VAE(Model):
         ConditionError
             Something is given: this model only draws freely.
         """
-        if given.codes is not None or given.allowed:
-            raise ConditionError(
-                "this model cannot draw under conditions by itself",
-                hint="draw freely and keep what satisfies them, or fit --model autoregressive",
-            )
+        refuse_conditions(given)
         self.eval()
         chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.config.latent, generator=generator, device=self.means.device)

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from synthehr.encode.axis import from_axis, to_axis
-from synthehr.encode.layout import Interval
+from synthehr.encode.axis import decimals_of, from_axis, to_axis
+from synthehr.encode.grid import Grid, find_grid
+from synthehr.encode.layout import Interval, Layout
 from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError
 from synthehr.modes.condition import Null, Range, Value
@@ -69,7 +70,31 @@ def _span(value: object, column: NumericColumn) -> Interval:
             f"the condition on {shown(column.field.column)} is not a number",
             hint=f"for missing cells write {shown(column.field.column)}=null",
         )
-    return low, high
+    return _with_shortened(low, column.layout) if low == high else (low, high)
+
+
+def _with_shortened(number: float, layout: Layout) -> Interval:
+    """Join a decimal with the number it became where the column's decimals were shortened.
+
+    Statistical packages store 1.8 in few bits, as 1.7998046875; a person writes 1.8.
+    """
+    grid = _grid(layout)
+    if grid is None or grid.bits is None or not np.isfinite(number):
+        return number, number
+    first, last = grid.inside(number, number)
+    if first != last or round(number, grid.digits or 0) != number:
+        return number, number
+    stored = float(grid.value(np.array([first]))[0])
+    return min(number, stored), max(number, stored)
+
+
+def _grid(layout: Layout) -> Grid | None:
+    """Give the grid of a column; one of atoms alone has none stored, and it is found anew."""
+    atoms = layout.atoms
+    if layout.n_parts or layout.float_type is None:
+        return layout.grid
+    one = np.ones(len(atoms), dtype=np.int64)
+    return find_grid(atoms, one, one, one > 0, 1, layout.float_type)
 
 
 def _read(value: object, data_type: pa.DataType) -> Interval:
@@ -80,7 +105,7 @@ def _read(value: object, data_type: pa.DataType) -> Interval:
             number = float(np.asarray(number, data_type.to_pandas_dtype()))
         return number, number
     if kinds.is_decimal(data_type):
-        number = float(Decimal(str(value)).scaleb(data_type.scale))
+        number = float(Decimal(str(value)).scaleb(decimals_of(data_type)))
         return number, number
     if kinds.is_duration(data_type):
         seconds = value.total_seconds() if isinstance(value, dt.timedelta) else float(str(value))

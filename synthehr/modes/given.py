@@ -62,11 +62,6 @@ class Wish:
     bounds: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
     rows: pa.Table | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing is asked of the records."""
-        return self.given.codes is None and not self.given.allowed
-
 
 def wished(artifact: Artifact, n: int | None, given: Any) -> Wish:
     """Check what is to be drawn against what was learned.

@@ -78,7 +78,7 @@ def _codes(
     model: Model, wish: Wish, start: int, here: int, random: torch.Generator, tally: Tally
 ) -> Tensor:
     """Draw the codes of a whole block; beyond the first `here` nothing is asked."""
-    if wish.is_open:
+    if wish.given.is_open:
         return model.sample(BLOCK, NOTHING_GIVEN, random)
     given = Given(_padded(wish.given.codes, start), wish.given.allowed)
     if model.native_conditions:

@@ -94,6 +94,11 @@ class Schema:
         """Columns that a synthetic table has: all but the dropped ones."""
         return tuple(column for column in self.columns if column.role != "drop")
 
+    @property
+    def pandas_types(self) -> dict[str, str]:
+        """The pandas dtypes to restore, by name, where the table came from pandas."""
+        return {column.name: column.pandas_type for column in self.columns if column.pandas_type}
+
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:
             if column.name == name:
