@@ -131,6 +131,10 @@ def test_ordinary_columns_are_not_suspected(cells, name):
     assert identifier_of(cells, name) is None
 
 
+def test_the_largest_unsigned_integers_are_looked_at_too():
+    assert identifier_of(pa.array([2**64 - 1 - n for n in range(N)], pa.uint64())) is None
+
+
 def test_random_keys_are_made_up_anew_without_asking():
     keys = [str(uuid.UUID(int=int(RANDOM.integers(2**62)))) for _ in range(N)]
     column = infer(pa.table({"encounter": keys}))["encounter"]

@@ -97,10 +97,10 @@ class Grid:
         ends = np.clip([low, high], -(2.0**62), 2.0**62) * 10.0 ** (self.digits or 0)
         ends = np.clip((ends - self.origin) / self.step, -(2.0**61), 2.0**61)
         near = np.rint(ends)
-        # NOTE: shortened numbers lie a little beside their decimals, so more counts as equal;
-        # whole numbers are exact, and the last moment of a day is not the next day.
-        equal = 0.0 if self.digits is None else 1e-6 if self.bits is None else 0.3
-        close = np.abs(ends - near) <= equal
+        # NOTE: whole numbers are exact, and the last moment of a day is not the next day.
+        close = np.abs(ends - near) <= (0.0 if self.digits is None else 1e-6)
+        if self.bits is not None:
+            close |= self.value(near.astype(np.int64)) == [low, high]
         first = near[0] if close[0] else np.ceil(ends[0])
         last = near[1] if close[1] else np.floor(ends[1])
         return int(first), int(last)

@@ -119,7 +119,9 @@ def _shaped(name: str, cells: pa.ChunkedArray, found: Guess) -> Suspicion | None
     if pa.types.is_integer(values.type):
         extremes = pc.min_max(values).as_py()
         if extremes["min"] < 10**8 or found.kind != "id":
-            values = values.filter(pc.greater_equal(values, 10**8))
+            # Arrow compares uint64 with uint64 alone, beyond int64.
+            wide = values.type if values.type.bit_width == 64 else pa.int64()
+            values = values.filter(pc.greater_equal(values, pa.scalar(10**8, wide)))
             if len(values) < 0.9 * found.distinct:
                 return None
         return _checked(values.cast(pa.string()))
