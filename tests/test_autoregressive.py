@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -109,6 +110,20 @@ def test_a_known_bin_with_an_open_part_counts_as_known(model: Autoregressive) ->
     assert (drawn[:, 0, LAB] == 6).all()
     assert len(drawn[:, 1, LAB].unique()) == FIELDS[LAB].parts[6]
     assert distance(wanted, drawn, DIAGNOSIS) < 0.05
+
+
+def test_finishing_gives_drawn_columns_the_learned_shares(model: Autoregressive) -> None:
+    skewed = copy.deepcopy(model)
+    with torch.no_grad():
+        noise = torch.Generator().manual_seed(5)
+        bias = skewed.network.token_head.bias
+        bias += torch.randn(bias.shape, generator=noise)
+    before, real = draw(skewed, 20_000), tensor(RECORDS)
+    skewed.finish(real[:0])
+    after = draw(skewed, 20_000)
+    columns = range(len(FIELDS))
+    assert max(distance(before, real, column) for column in columns) > 0.2
+    assert max(distance(after, real, column) for column in columns) < 0.06
 
 
 def test_held_out_loss_is_near_the_entropy_of_the_simulation(model: Autoregressive) -> None:

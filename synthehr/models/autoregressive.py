@@ -28,7 +28,7 @@ from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Batch, Given, Loss, Model
-from synthehr.models.reveal import draw_records
+from synthehr.models.reveal import draw_records, settle_shares
 
 HELD_OUT_MASKS = 4
 """Masks by which each held-out record is scored, at least."""
@@ -183,6 +183,12 @@ class Autoregressive(Model):
             for some in zip(codes.split(4096), known.split(4096), strict=True)
         ])  # fmt: skip
         return (losses * weights).sum().item() / len(codes)
+
+    def finish(self, codes: Tensor) -> None:
+        """Settle the columns' shares; the records are not looked at."""
+        self.eval()
+        generator = torch.Generator(self.network.offsets.device).manual_seed(0)
+        settle_shares(self.network, self.fields, generator)
 
     @torch.no_grad()
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
