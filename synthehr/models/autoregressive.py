@@ -34,7 +34,7 @@ HELD_OUT_MASKS = 4
 """Masks by which each held-out record is scored, at least."""
 HELD_OUT_SCORES = 4096
 """Records times masks, at least: few records need more masks for a steady score."""
-HELD_OUT_RECORDS = 8192
+HELD_OUT_RECORDS = 4096
 """Held-out records that are scored, at most."""
 
 
@@ -131,7 +131,7 @@ class Autoregressive(Model):
         batch = 128 if n_records < 1_500 else 256 if n_records < 5_000 else 512
         epochs = (28 if n_records < 5_000 else 45) * (len(fields) / 15) ** 0.5
         least = 900 if n_records < 1_500 else 300
-        steps = min(max(least, round(epochs * n_records / batch)), 8_000)
+        steps = min(max(least, round(epochs * n_records / batch)), 7_200)
         return TrainConfig(
             steps=steps,
             batch_size=batch,
