@@ -14,7 +14,7 @@ from torch import Tensor
 from synthehr.models.any_order import ColumnCrossEntropy
 from synthehr.models.autoregressive import Autoregressive
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Given
-from synthehr.models.reveal import pick
+from synthehr.models.reveal import pick, spread
 from synthehr.train import Runtime, train
 
 RECORDS = cohort(4000, 0)
@@ -178,3 +178,28 @@ def test_pick_follows_the_chances_and_never_takes_what_has_none() -> None:
     shares = torch.bincount(drawn, minlength=4) / len(drawn)
     assert shares[[0, 3]].sum() == 0
     assert abs(shares[2].item() - torch.sigmoid(torch.tensor(1.0)).item()) < 0.01
+
+
+def test_even_draws_keep_each_records_chances_and_steady_the_counts() -> None:
+    chances = torch.linspace(0.01, 0.2, 256)
+    logits = torch.stack([(1 - chances).log(), chances.log()], 1)
+    generator = torch.Generator().manual_seed(0)
+    even = torch.stack([pick(logits, generator, evenly=True) for _ in range(2000)]).float()
+    plain = torch.stack([pick(logits, generator) for _ in range(2000)]).float()
+    assert (even.mean(0) - chances).abs().max() < 0.04
+    assert even.sum(1).std() < 0.4 * plain.sum(1).std()
+
+
+def test_even_numbers_of_one_order_are_independent_from_call_to_call() -> None:
+    generator, order = torch.Generator().manual_seed(0), torch.arange(1024)
+    calls = [spread(torch.rand(1024, generator=generator), order, generator) for _ in range(100)]
+    assert torch.corrcoef(torch.stack(calls))[0, 1:].abs().max() < 0.15
+    assert len((calls[0] * 1024).long().unique()) == 1024
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 6, 1000])
+def test_any_number_of_records_can_be_spread(n: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    spreaded = spread(torch.rand(n, generator=generator), torch.randperm(n), generator)
+    assert spreaded.shape == (n,)
+    assert ((spreaded >= 0) & (spreaded <= 1)).all()

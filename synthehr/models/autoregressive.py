@@ -127,15 +127,16 @@ class Autoregressive(Model):
     def train_config(
         cls, fields: Fields, n_records: int, config: AutoregressiveConfig
     ) -> TrainConfig:
-        """Choose the budget: some 45 epochs of 15 columns, more of more, within limits."""
+        """Choose the budget: 28 to 45 epochs of 15 columns, more of more, within limits."""
         batch = 128 if n_records < 1_500 else 256 if n_records < 5_000 else 512
-        epochs = (28 if n_records < 5_000 else 45) * (len(fields) / 15) ** 0.5
+        epochs = 28 if n_records < 5_000 else 32 if n_records < 15_000 else 45
+        epochs *= (len(fields) / 15) ** 0.5
         least = 900 if n_records < 1_500 else 300
         steps = min(max(least, round(epochs * n_records / batch)), 7_200)
         return TrainConfig(
             steps=steps,
             batch_size=batch,
-            learning_rate=1e-3 if n_records < 15_000 else 2e-3,
+            learning_rate=1e-3 if n_records < 1_500 else 2e-3,
             betas=(0.9, 0.99),
             weight_decay=0.1,
             patience=6,

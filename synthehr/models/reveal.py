@@ -12,7 +12,7 @@ Rubin 1987, doi:10.1080/01621459.1987.10478461).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,17 +44,26 @@ class Partial:
         First layer of the network, to which each known column adds.
     log_chance : Tensor of shape (n,)
         Logarithm of the chance that the restrictions drawn so far hold.
+    evenly : bool
+        Whether alike records share out their random numbers evenly. Completions of given
+        cells do not: between-imputation variances need independent draws.
     """
 
     codes: Tensor
     known: Tensor
     first: Tensor
     log_chance: Tensor
+    evenly: bool
 
     def copy(self) -> Partial:
         """Copy what drawing changes in place."""
-        changed = (self.codes, self.known, self.first, self.log_chance)
-        return Partial(*(tensor.clone() for tensor in changed))
+        return replace(
+            self,
+            codes=self.codes.clone(),
+            known=self.known.clone(),
+            first=self.first.clone(),
+            log_chance=self.log_chance.clone(),
+        )
 
 
 def draw_records(
@@ -95,14 +104,15 @@ def settle_shares(network: AnyOrderNetwork, fields: Fields, generator: torch.Gen
     """
     partial = _start(network, fields, SETTLING_RECORDS, NOTHING_GIVEN)
     for column, field in enumerate(fields):
-        logits = network.token_logits(network.body(partial.first), column)
+        hidden = network.body(partial.first)
+        logits = network.token_logits(hidden, column)
         wanted = torch.from_numpy(field.shares).to(logits) * len(logits)
         shift = torch.zeros_like(wanted)
         for _ in range(SETTLING_ROUNDS):
             drawn = (logits + shift).softmax(1).sum(0)
             shift += ((wanted + PSEUDO_COUNT) / (drawn + PSEUDO_COUNT)).log()
         network.token_head.bias[network.starts[column] : network.starts[column + 1]] += shift
-        _draw(network, partial, column, generator)
+        _draw(network, partial, column, generator, last_layer=hidden)
 
 
 def _weights(fields: Fields, column: int, given: Given) -> Tensor:
@@ -144,7 +154,8 @@ def _start(network: AnyOrderNetwork, fields: Fields, n: int, given: Given) -> Pa
     device = network.offsets.device
     codes = torch.zeros(n, 2, len(fields), dtype=torch.int64, device=device)
     known = torch.zeros(n, len(fields), dtype=torch.bool, device=device)
-    partial = Partial(codes, known, network.nothing_known(n), torch.zeros(n, device=device))
+    log_chance, evenly = torch.zeros(n, device=device), given.codes is None
+    partial = Partial(codes, known, network.nothing_known(n), log_chance, evenly)
     if given.codes is None:
         return partial
     for column, field in enumerate(fields):
@@ -171,12 +182,13 @@ def _draw(
     generator: torch.Generator,
     allowed: Tensor | None = None,
     forced: Tensor | None = None,
+    last_layer: Tensor | None = None,
 ) -> None:
     """Draw one column in the rows in which it is unknown."""
     rows = ~partial.known[:, column]
     if not bool(rows.any()):
         return
-    hidden = network.body(partial.first)
+    hidden: Tensor = network.body(partial.first) if last_layer is None else last_layer
     logits = network.token_logits(hidden, column)
     drawn_from, log_chance = logits, torch.zeros_like(partial.log_chance)
     log_share = torch.zeros(logits.shape[1], device=logits.device)
@@ -190,7 +202,7 @@ def _draw(
         drawn_from = drawn_from.masked_fill(wrong, -torch.inf)
     if allowed is not None or forced is not None:
         log_chance = drawn_from.logsumexp(1) - logits.logsumexp(1)
-    tokens = pick(drawn_from, generator)
+    tokens = pick(drawn_from, generator, evenly=partial.evenly)
     partial.codes[:, 0, column] = tokens.where(rows, partial.codes[:, 0, column])
     if column in network.parted:
         logits = network.part_logits(hidden, column, tokens)
@@ -202,7 +214,7 @@ def _draw(
             log_chance = log_chance + restricted.logsumexp(1) - logits.logsumexp(1)
             log_chance = log_chance - log_share[tokens]
             logits = restricted
-        parts = pick(logits, generator)
+        parts = pick(logits, generator, evenly=partial.evenly)
         partial.codes[:, 1, column] = parts.where(rows, partial.codes[:, 1, column])
     partial.log_chance = partial.log_chance + log_chance.where(rows, 0.0)
     _reveal(network, partial, column, rows)
@@ -221,16 +233,37 @@ def _choose(first: Partial, other: Partial, generator: torch.Generator) -> Parti
         other.known.where(take[:, None], first.known),
         other.first.where(take[:, None], first.first),
         both,
+        first.evenly,
     )
 
 
-def pick(logits: Tensor, generator: torch.Generator) -> Tensor:
+def pick(logits: Tensor, generator: torch.Generator, *, evenly: bool = False) -> Tensor:
     """Draw an index from each row of logits (n, K); (n,), int64.
 
     One uniform number a row against the cumulated chances: cheaper than a Gumbel variable
     for each index. It stays below the last sum, so that an index of chance 0 is never drawn.
     """
     sums = (logits - logits.amax(1, keepdim=True)).exp_().cumsum(1)
-    uniform = torch.rand(len(logits), 1, generator=generator, device=logits.device)
-    threshold = uniform * (1 - 1e-6) * sums[:, -1:]
+    uniform = torch.rand(len(logits), generator=generator, device=logits.device)
+    if evenly:
+        uniform = spread(uniform, (sums.mean(1) / sums[:, -1]).argsort(stable=True), generator)
+    threshold = uniform[:, None] * (1 - 1e-6) * sums[:, -1:]
     return torch.searchsorted(sums, threshold, right=True)[:, 0]
+
+
+def spread(uniform: Tensor, order: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn uniform numbers (n,) into ones that neighbours in an order share out evenly.
+
+    Of any 2, 4, 8, ... aligned neighbours one falls into each half, quarter, eighth, ... of
+    (0, 1), as far as n can be halved: nested stratified sampling. Each number alone stays
+    uniform and independent of other calls, so that the distribution of a record is as
+    before; but counts, also those among alike records, vary less from sample to sample.
+    """
+    rows, size = order, 1
+    while size < len(rows) and len(rows) % (2 * size) == 0:
+        pairs = rows.view(-1, 2, size)
+        swapped = torch.rand(len(pairs), 1, size, generator=generator, device=rows.device) < 0.5
+        rows = torch.where(swapped, pairs.flip(1), pairs).transpose(1, 2).reshape(-1)
+        size *= 2
+    stratum = torch.arange(len(rows), device=rows.device) % size
+    return torch.empty_like(uniform).index_copy_(0, rows, (stratum + uniform) / size)
