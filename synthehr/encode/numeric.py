@@ -295,7 +295,7 @@ def _limits(
     unique: NDArray[Any], is_atom: NDArray[np.bool_], grid: Grid | None, float_type: FloatType
 ) -> tuple[float, float]:
     """Find between which places parts may lie: not beyond zero, nor an atom that ends all."""
-    most = 2.0**63 if float_type is None else float(np.finfo(np.dtype(float_type)).max)
+    most = 2.0**63 if float_type is None else float(np.finfo(np.float64).max)
     low = float(unique[0]) if is_atom[0] else 0.0 if unique[0] >= 0 else -most
     high = float(unique[-1]) if is_atom[-1] else 0.0 if unique[-1] <= 0 else most
     if grid is None:
