@@ -108,8 +108,10 @@ def _one_part(
     limits: tuple[float, float],
     times: bool,
 ) -> Cuts:
-    """Lay one part around the middle of all."""
-    middle = float(np.median(places[groups] / SCALE)) * SCALE
+    """Lay one part around the mean of the middle half, which is no one's value."""
+    ordered = np.sort(places[groups])
+    quarter = len(ordered) // 4
+    middle = float((ordered[quarter : len(ordered) - quarter] / SCALE).mean()) * SCALE
     reach = _reach(np.abs(places[groups] / SCALE - middle / SCALE), patients, times)
     middle = np.rint(middle) if gridded else middle
     ends = [_end(middle, sign * reach, places, gridded, limits) for sign in (-1, 1)]
