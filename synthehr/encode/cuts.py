@@ -199,15 +199,14 @@ def _reach(
     """Say how far an outermost part reaches, by the mean distance of its patients.
 
     Twice the mean, so that uniform draws have that mean. Points in time reach as far as the
-    mean alone, which never lies in the future of them all. Each patient counts once, and at
-    most `MOST_OF_MEDIAN` times the median, and the result is rounded: no single patient decides
-    it, and no value can be worked out from it.
+    mean alone, less what rounding may add, so not beyond the last of them. Each patient counts
+    once, and at most `MOST_OF_MEDIAN` times the median, so that none decides alone.
     """
     if patients is not None:
         sums, n = np.bincount(patients, distances), np.bincount(patients)
         distances = sums[n > 0] / n[n > 0]
     capped = np.minimum(distances, MOST_OF_MEDIAN * np.median(distances))
-    reach = capped.mean(keepdims=True) * (1 if times else 2)
+    reach = capped.mean(keepdims=True) * (0.95 if times else 2)
     return float(rounded(reach, DIGITS)[0])
 
 
