@@ -173,8 +173,9 @@ def test_atoms_are_never_drawn_from_bins() -> None:
 
 @pytest.mark.parametrize("n", [40, 300, 5000, 50_000])
 @pytest.mark.parametrize("k", [5, 10])
-def test_every_part_is_held_by_enough_records(n: int, k: int) -> None:
-    column = fitted(RNG(0).normal(size=n), rare_patients=k)
+@pytest.mark.parametrize("extremes", ["trim", "mean"])
+def test_every_part_is_held_by_enough_records(n: int, k: int, extremes: str) -> None:
+    column = fitted(RNG(0).normal(size=n), rare_patients=k, extremes=extremes)
     tokens, parts = column.encode(pa.array(RNG(0).normal(size=n)))
     counts = np.unique(np.stack([tokens, parts]), axis=1, return_counts=True)[1]
     assert counts.min() >= k
@@ -205,10 +206,36 @@ def test_a_value_of_many_records_of_one_patient_is_no_atom() -> None:
 
 
 @pytest.mark.parametrize("gridded", [False, True])
+def test_nothing_lies_beyond_the_kth_patient(gridded: bool) -> None:
+    values = np.round(RNG(0).exponential(10, size=5000), 2 if gridded else 15)
+    column = fitted(values)
+    decoded = again(column, np.repeat(values, 20)).to_numpy()
+    ordered = np.sort(values)
+    assert ordered[9] <= decoded.min() < ordered[12]
+    assert ordered[-13] < decoded.max() <= ordered[-10]
+    values[values.argmax()] *= 100
+    np.testing.assert_array_equal(fitted(values).edges, column.edges)
+
+
+@pytest.mark.parametrize("many", [9, 10])
+def test_a_column_ends_at_a_value_that_enough_patients_hold(many: int) -> None:
+    values = np.append(RNG(0).normal(size=5000), np.full(many, 12.3456789))
+    assert (fitted(values).edges[-1] == 12.3456789) == (many == 10)
+
+
+def test_patients_of_many_records_are_one_extreme_each() -> None:
+    patients = np.append(np.repeat(np.arange(9), 50), np.arange(9, 509))
+    values = np.append(100 + RNG(1).random(450), RNG(0).normal(size=500))
+    column = fit_numeric("x", pa.array(values), patients, EncodeConfig())
+    assert column is not None
+    assert column.edges[-1] <= values[450:].max()
+
+
+@pytest.mark.parametrize("gridded", [False, True])
 def test_extremes_have_the_mean_and_the_reach_of_real_ones(gridded: bool) -> None:
     values = RNG(0).exponential(10, size=5000)
     values = np.round(values, 2) if gridded else values
-    decoded = again(fitted(values), np.repeat(values, 20)).to_numpy()
+    decoded = again(fitted(values, extremes="mean"), np.repeat(values, 20)).to_numpy()
     ten = np.sort(values)[-10:]
     assert np.sort(decoded)[-200:].mean() == pytest.approx(ten.mean(), rel=0.05)
     assert decoded.max() == pytest.approx(values.max(), rel=0.15)
@@ -219,37 +246,39 @@ def test_extremes_have_the_mean_and_the_reach_of_real_ones(gridded: bool) -> Non
 def test_one_patient_does_not_decide_how_far_a_column_reaches(gridded: bool) -> None:
     values = np.round(RNG(0).exponential(10, size=5000), 2 if gridded else 15)
     values = np.append(values, values.max() * 10)
-    edges = fitted(values).edges
+    edges = fitted(values, extremes="mean").edges
     values[-1] *= 100
-    np.testing.assert_array_equal(fitted(values).edges, edges)
+    np.testing.assert_array_equal(fitted(values, extremes="mean").edges, edges)
     assert edges[-1] < values[:-1].max() * 2
 
 
-def test_a_patient_of_many_records_counts_once_among_the_extremes() -> None:
+def test_a_patient_of_many_records_counts_once_in_the_mean() -> None:
     patients = np.append(np.zeros(500, int), np.arange(1, 501))
     values = np.append(100 + RNG(1).random(500), RNG(0).normal(size=500))
-    column = fit_numeric("x", pa.array(values), patients, EncodeConfig())
+    column = fit_numeric("x", pa.array(values), patients, EncodeConfig(extremes="mean"))
     assert column is not None
     assert column.edges[-1] < 10
 
 
 def test_no_extreme_lies_beyond_zero_nor_beyond_a_bound_that_many_reach() -> None:
     values = np.minimum(RNG(0).exponential(5, 5000), 20.0)
-    decoded = again(fitted(values), np.repeat(values, 20)).to_numpy()
+    decoded = again(fitted(values, extremes="mean"), np.repeat(values, 20)).to_numpy()
     assert 0 <= decoded.min() < decoded.max() == 20
 
 
 def test_no_date_lies_after_the_last() -> None:
     days = RNG(0).integers(18_000, 20_500, 5000)
     data_type = pa.date32()
-    column = fitted(pa.array(days.astype(np.int32)).cast(data_type).to_pylist(), data_type)
+    dates = pa.array(days.astype(np.int32)).cast(data_type).to_pylist()
+    column = fitted(dates, data_type, extremes="mean")
     assert column.edges[0] >= days.min() - 1
     assert column.edges[-1] <= days.max() + 1
 
 
-def test_edges_lie_between_values() -> None:
+@pytest.mark.parametrize("extremes", ["trim", "mean"])
+def test_edges_lie_between_values(extremes: str) -> None:
     for values in (RNG(0).normal(size=3000), RNG(0).integers(0, 800, 3000)):
-        column = fitted(values)
+        column = fitted(values, extremes=extremes)
         assert len(column.edges) > 20
         assert not np.isin(column.edges, values).any()
 
@@ -298,10 +327,13 @@ def test_decimals_of_many_digits_are_refused_without_a_value() -> None:
     assert "000000" not in str(raised.value)
 
 
-def test_few_records_give_one_part_and_hardly_any_give_none() -> None:
+@pytest.mark.parametrize("extremes", ["trim", "mean"])
+def test_few_records_give_one_part_and_hardly_any_give_none(extremes: str) -> None:
     values = RNG(0).normal(size=15)
-    column = fitted(values)
+    column = fitted(values, extremes=extremes)
     assert column.field.size == 1
+    assert len(column.edges) == 2
+    assert not np.isin(column.edges, values).any()
     assert fit_numeric("x", pa.array(values[:9]), None, EncodeConfig()) is None
 
 

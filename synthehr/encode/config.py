@@ -26,6 +26,9 @@ class EncodeConfig:
         A numeric column of at most this many common values keeps each as a token ...
     discrete_share : float
         ... where they cover at least this share of its non-null records.
+    extremes : {"trim", "mean"}
+        Where a numeric column ends: at the k-th patient from either end, or where draws from
+        the part of the k outermost patients have their rounded mean.
     rare : {"draw", "mark"}
         What a pooled level decodes to: a draw among the kept levels, or the text `_RARE_`
         (text columns only).
@@ -39,6 +42,7 @@ class EncodeConfig:
     atom_share: float = 0.005
     discrete_values: int = 128
     discrete_share: float = 0.95
+    extremes: Literal["trim", "mean"] = "trim"
     rare: Literal["draw", "mark"] = "draw"
     max_tokens: int = 32_000
 
@@ -56,6 +60,10 @@ class EncodeConfig:
             raise ConfigError(
                 "encode.bins may be at most 8192 and encode.parts at most 1024",
                 hint="leave them at 64 and 32",
+            )
+        if self.extremes not in ("trim", "mean"):
+            raise ConfigError(
+                "encode.extremes must be trim or mean", hint="--set encode.extremes=trim"
             )
         if self.rare not in ("draw", "mark"):
             raise ConfigError("encode.rare must be draw or mark", hint="--set encode.rare=draw")
