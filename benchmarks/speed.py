@@ -1,4 +1,4 @@
-"""The speed suite: start-up, memory of a fit, rows a second, a large table, a streamed sample."""
+"""The speed suite: start-up, rows a second, a large table, a streamed sample, a report."""
 
 from __future__ import annotations
 
@@ -97,6 +97,26 @@ def large(places: Places, work: Path, limit: float) -> Record:
     }
 
 
+def report(places: Places, work: Path, limit: float) -> Record:
+    """Seconds of a report on 100 000 records of fifty columns, with held-out ones and a target."""
+    made = large_table(220_000, 50, seed=0)
+    names = ("real", "synthetic", "held_out")
+    paths = [work / f"report_{name}.parquet" for name in names]
+    for path, first, rows in zip(
+        paths, (0, 100_000, 200_000), (100_000, 100_000, 20_000), strict=True
+    ):
+        pq.write_table(made.slice(first, rows), path)
+    real, synthetic, held_out = paths
+    words = ("report", real, synthetic, "--holdout", held_out, "--target", "level_1")
+    child = _run(*words, "-o", work / "report.html", "--force", limit=limit)
+    return {
+        "rows": 100_000,
+        "columns": 50,
+        "seconds": round(child.seconds, 1),
+        "peak_mib": round(child.peak_mib),
+    }
+
+
 def large_table(rows: int, columns: int, seed: int) -> pa.Table:
     """Numbers and levels in equal parts, held together by four hidden factors."""
     rng = np.random.default_rng(seed)
@@ -129,11 +149,13 @@ PARTS: dict[str, Callable[[Places, Path, float], Record]] = {
     "sampling": sampling,
     "large": large,
     "stream": stream,
+    "report": report,
 }
 NAMES = {
     "start": ("cold start", "help"),
     "sampling": ("sampling", MODEL),
     "large": ("large", MODEL),
     "stream": ("stream", MODEL),
+    "report": ("report", "report"),
 }
 """How a part is called in the records: data and who, as in `bars.BARS`."""

@@ -67,28 +67,6 @@ class Shuffled:
         return Batch(take(self.codes, index), None, generator)
 
 
-@final
-class Poisson:
-    """Each record on its own with the same probability; a batch may be empty.
-
-    Parameters
-    ----------
-    codes : Tensor of shape (N, 2, D), int16
-        The records.
-    rate : float
-        Probability that a record is in a batch.
-    """
-
-    def __init__(self, codes: Tensor, rate: float) -> None:
-        self.codes = codes
-        self.rate = rate
-
-    def __call__(self, step: int, generator: torch.Generator) -> Batch:
-        """Draw the batch of a step."""
-        draws = torch.rand(len(self.codes), generator=generator, device=self.codes.device)
-        return Batch(take(self.codes, (draws < self.rate).nonzero()[:, 0]), None, generator)
-
-
 def balanced_columns(fields: Fields) -> tuple[int, ...]:
     """Choose the columns that balanced batches draw from: those without an order.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from synthehr.batches import Balanced, Poisson, Shuffled, balanced_columns
+from synthehr.batches import Balanced, Shuffled, balanced_columns
 from synthehr.encode.fields import Field
 
 
@@ -41,21 +41,6 @@ def test_shuffled_needs_no_history() -> None:
         last = one(step, seeded(step)).codes
     assert other(30, seeded(30)).codes.equal(last)
     assert other.codes.dtype == torch.int16
-
-
-def test_poisson_takes_each_record_on_its_own() -> None:
-    draw = Poisson(numbered(2000), 0.1)
-    taken = torch.zeros(2000)
-    sizes = []
-    for step in range(200):
-        tokens = draw(step, seeded(step)).codes[:, 0, 0]
-        assert len(tokens.unique()) == len(tokens)
-        taken[tokens] += 1
-        sizes.append(len(tokens))
-    assert np.mean(sizes) == pytest.approx(200, abs=4)
-    assert np.var(sizes) == pytest.approx(180, rel=0.3)
-    assert taken.min() > 0
-    assert len(Poisson(numbered(5), 0.0)(0, seeded(0)).codes) == 0
 
 
 def test_balanced_draws_tokens_by_the_logarithm_of_their_counts() -> None:

@@ -47,6 +47,7 @@ ROOMS = (
     ("encode",),
     ("models", "batches", "demo"),
     ("train", "evaluation"),
+    ("privacy",),
     ("artifact", "modes"),
     ("run", "gates", "inspection"),
     ("synthesizer",),

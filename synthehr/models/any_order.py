@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from synthehr.encode.fields import Field, Fields
-from synthehr.models.layers import Residual
+from synthehr.models.layers import PerColumnLinear, Residual
 
 LOGIT_LIMIT = 60.0
 """Logits are clamped here, so that no column's sum of exponentials overflows or vanishes."""
@@ -116,8 +116,7 @@ class AnyOrderNetwork(nn.Module):
             self.part_rise = nn.Linear(width, len(self.parted) * part_width)
             self.part_embedding = nn.Embedding(tokens, part_width)
             nn.init.normal_(self.part_embedding.weight, std=0.1)
-            heads = torch.zeros(len(self.parted), part_width, self.most_parts)
-            self.part_fall = nn.Parameter(heads)
+            self.part_fall = PerColumnLinear(len(self.parted), part_width, self.most_parts)
         with torch.no_grad():
             # The heads start at the marginals, so that training only has to learn what differs.
             self.token_head.weight.mul_(0.1)
@@ -165,8 +164,7 @@ class AnyOrderNetwork(nn.Module):
         tokens = tokens[:, self.parted_index]
         raised = self.part_rise(hidden).view(-1, len(self.parted), self.part_width)
         units = functional.silu(raised + self.part_embedding(tokens))
-        logits = torch.einsum("bcr,crp->bcp", units, self.part_fall)
-        logits = logits.float() + functional.embedding(tokens, self.part_bias)
+        logits = self.part_fall(units).float() + functional.embedding(tokens, self.part_bias)
         target = codes[:, 1, self.parted_index]
         parts = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         return losses.index_add(1, self.parted_index, parts.view(target.shape))
@@ -199,7 +197,7 @@ class AnyOrderNetwork(nn.Module):
         raised = functional.linear(hidden, self.part_rise.weight[span], self.part_rise.bias[span])
         tokens = tokens + self.starts[column]
         units = functional.silu(raised + self.part_embedding(tokens))
-        return (units @ self.part_fall[index]).float() + self.part_bias[tokens]
+        return (units @ self.part_fall.weight[index]).float() + self.part_bias[tokens]
 
 
 def fill_tables(

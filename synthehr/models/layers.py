@@ -37,6 +37,26 @@ class Residual(nn.Module):
         return x + self.fall(silenced(hidden, self.dropout) if self.training else hidden)
 
 
+class PerColumnLinear(nn.Module):
+    """A linear map of its own for each column, without a bias, starting at zero.
+
+    Parameters
+    ----------
+    columns : int
+        Number of columns.
+    width, outputs : int
+        Width of a column's input and output.
+    """
+
+    def __init__(self, columns: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(columns, width, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, columns, width) to (B, columns, outputs)."""
+        return torch.einsum("bci,cio->bco", x, self.weight)
+
+
 def silenced(x: Tensor, share: float) -> Tensor:
     """Dropout with one random byte a unit: a seventh of the time of torch's own on a CPU.
 

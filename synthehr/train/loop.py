@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,9 @@ from synthehr.train.ema import Average
 from synthehr.train.runtime import Precision, Runtime, isolated, memory_guarded, mix
 from synthehr.train.schedule import fraction_done, rate_factor
 from synthehr.train.state import Callback, State, StoppedBy, tensors, trained
+
+StepChild = Callable[[Loss, torch.optim.Optimizer], Tensor]
+"""Steps the optimiser of the child that a loss names; what it gives back is only checked."""
 
 BATCH, ORDER, SCORE = range(3)
 """Streams of seeds: a step's randomness, an epoch's order, an evaluation's randomness."""
@@ -78,6 +81,8 @@ def train(
     checkpoint_every: float = 30.0,
     resume: bool = False,
     note: Mapping[str, Any] | None = None,
+    draw: Draw | None = None,
+    step_child: StepChild | None = None,
 ) -> History:
     """Train a model; it ends with the averaged weights of the lowest held-out loss.
 
@@ -110,6 +115,10 @@ def train(
     note : mapping, optional
         JSON values to keep in that file, such as the seed that this one was derived from;
         `synthehr.train.checkpoint.note_of` reads them.
+    draw : callable, optional
+        Draws the batches in another way than the model asks for.
+    step_child : callable, optional
+        Steps a child in another way than `plain_step`.
 
     Raises
     ------
@@ -129,7 +138,8 @@ def train(
             restore(state, checkpoint, run)
         write = partial(save, path=checkpoint, run=run, note=note or {})
         callbacks = [*callbacks, every(checkpoint_every, write)]
-    draw = drawer(model, codes, fields, config, seed)
+    draw = draw or drawer(model, codes, fields, config, seed)
+    step_child = step_child or partial(plain_step, clip=config.clip)
     started = time.monotonic() - state.seconds
     state.fraction = fraction_done(state.step, config.steps, state.seconds, limit)
     stopped_by = ending(state)
@@ -137,7 +147,8 @@ def train(
     with isolated(runtime), memory_guarded():
         while stopped_by is None:
             generator = runtime.generator.manual_seed(mix(seed, BATCH, state.step))
-            total += run_step(state, draw(state.step, generator), runtime, precision)
+            batch = draw(state.step, generator)
+            total += run_step(state, batch, runtime, precision, step_child)
             state.step += 1
             state.average.update(state.step)
             state.seconds = time.monotonic() - started
@@ -171,7 +182,9 @@ def drawer(model: Model, codes: Tensor, fields: Fields, config: TrainConfig, see
     return Shuffled(codes, config.batch_size, lambda epoch: mix(seed, ORDER, epoch))
 
 
-def run_step(state: State, batch: Batch, runtime: Runtime, precision: Precision) -> Tensor:
+def run_step(
+    state: State, batch: Batch, runtime: Runtime, precision: Precision, step_child: StepChild
+) -> Tensor:
     """Step every child whose loss the model yields; their sum, detached."""
     factor = rate_factor(state.config, state.step, state.fraction)
     losses = iter(state.model.losses(batch, state.step))
@@ -184,10 +197,10 @@ def run_step(state: State, batch: Batch, runtime: Runtime, precision: Precision)
         optimiser = state.optimiser(loss.child)
         for group in optimiser.param_groups:
             group["lr"] = state.config.learning_rate * factor
-        total += step_child(loss, optimiser, state.config.clip)
+        total += step_child(loss, optimiser)
 
 
-def step_child(loss: Loss, optimiser: torch.optim.AdamW, clip: float) -> Tensor:
+def plain_step(loss: Loss, optimiser: torch.optim.Optimizer, *, clip: float) -> Tensor:
     """One optimiser step on one child, whose gradient alone is computed; the loss, detached."""
     if loss.per_record is None:
         value = loss.public

@@ -1,0 +1,1 @@
+"""Differential privacy: the only room that knows about epsilon."""

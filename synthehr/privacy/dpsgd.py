@@ -1,0 +1,175 @@
+"""DP-SGD: what saw records is clipped patient by patient, summed, and noised.
+
+Abadi et al. 2016, arXiv:1607.00133. What saw only noise and weights is added after the
+noise: it is post-processing. Everything that fixes the mechanism (rate, slots, clip, noise,
+steps) is public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from synthehr.models.base import Loss, Model
+from synthehr.privacy import noise
+from synthehr.privacy.per_record import RULES
+from synthehr.privacy.slots import Slots
+from synthehr.train.state import trained
+
+ROUNDING = 1e-5
+"""Rounding errors of a norm in single precision, at most; relative."""
+
+
+class _Call(NamedTuple):
+    """One forward pass of a layer: its input, (B, …), and its output."""
+
+    layer: nn.Module
+    x: Tensor
+    output: Tensor
+
+
+@final
+class DpSgd:
+    """Steps the children of a model under differential privacy.
+
+    Parameters
+    ----------
+    model : Model
+        The model in training; see `synthehr.privacy.allowed` for what it may consist of.
+    slots : Slots
+        Draws the batches.
+    clip : float
+        Largest norm of one patient's gradient.
+    noise_multiplier : float
+        Standard deviation of the noise in units of the clip.
+    expected : float
+        Expected number of patients in a batch, in public: the divisor of the sum.
+
+    Attributes
+    ----------
+    steps : int
+        How often records were looked at.
+    """
+
+    def __init__(
+        self, model: Model, slots: Slots, *, clip: float, noise_multiplier: float, expected: float
+    ) -> None:
+        self.model = model
+        self.slots = slots
+        self.clip = clip
+        self.noise_multiplier = noise_multiplier
+        self.expected = expected
+        self.steps = 0
+        self._calls: list[_Call] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Keep what goes in and out of every layer that has weights, while this lasts."""
+        handles = [
+            layer.register_forward_hook(self._keep)
+            for layer in self.model.modules()
+            if any(True for _ in layer.parameters(recurse=False))
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            self.forget()
+
+    def _keep(self, layer: nn.Module, x: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.requires_grad:
+            self._calls.append(_Call(layer, x[0].detach(), output))
+
+    def __call__(self, loss: Loss, optimiser: torch.optim.Optimizer) -> Tensor:
+        """Step one child; nothing that is told of its loss."""
+        weights = trained(optimiser)
+        for weight in weights:
+            weight.grad = None
+        if loss.per_record is not None:
+            self._add_noised(loss.per_record, weights, keep_graph=loss.public is not None)
+            self.steps += 1
+        if loss.public is not None:
+            loss.public.backward(inputs=weights)
+        self.forget()
+        optimiser.step()
+        return torch.zeros((), device=weights[0].device)
+
+    def forget(self) -> None:
+        """Let go of what was kept of the last pass."""
+        self._calls.clear()
+
+    def _add_noised(self, losses: Tensor, weights: list[Tensor], *, keep_graph: bool) -> None:
+        for weight, gradient in zip(
+            weights, self.clipped_sum(losses, weights, keep_graph=keep_graph), strict=True
+        ):
+            weight.grad = gradient
+        drawn = noise.normal(sum(weight.numel() for weight in weights))
+        drawn = (drawn * (self.noise_multiplier * self.clip)).float().to(weights[0].device)
+        parts = drawn.split([weight.numel() for weight in weights])
+        for weight, part in zip(weights, parts, strict=True):
+            assert weight.grad is not None
+            weight.grad.add_(part.view_as(weight)).div_(self.expected)
+
+    def clipped_sum(
+        self, losses: Tensor, weights: list[Tensor], *, keep_graph: bool = False
+    ) -> list[Tensor]:
+        """Sum the patients' gradients, each scaled down to the clip.
+
+        Blanks count as nothing, and so do records whose loss or gradient is not finite.
+
+        Parameters
+        ----------
+        losses : Tensor of shape (B,)
+            One loss a slot.
+        weights : list of Tensor
+            What is trained.
+        keep_graph : bool
+            Whether another pass back will follow.
+        """
+        counted = self.slots.filled & losses.isfinite()
+        total = torch.where(counted, losses, 0.0).sum()
+        mine = {id(weight) for weight in weights}
+        calls = [
+            call
+            for call in self._calls
+            if all(id(weight) in mine for weight in call.layer.parameters(recurse=False))
+        ]
+        found = torch.autograd.grad(
+            total, [call.output for call in calls], retain_graph=keep_graph, allow_unused=True
+        )
+        passes = [
+            (call.layer, call.x, gradient)
+            for call, gradient in zip(calls, found, strict=True)
+            if gradient is not None
+        ]
+        layers = [layer for layer, _, _ in passes]
+        assert len(layers) == len(set(layers)), "a layer ran twice on the same records"
+        squared = torch.zeros_like(losses)
+        for layer, x, gradient in passes:
+            squared += RULES[type(layer)].squared_norms(layer, x, gradient)
+        norms = squared.sqrt()
+        counted &= norms.isfinite()
+        # A hair below the clip, so that rounding does not lift a norm above it.
+        limit = self.clip * (1 - ROUNDING)
+        scale = torch.where(counted, limit / norms.clamp(min=limit), 0.0)
+        all_finite = bool((counted == self.slots.filled).all())
+        sums = {id(weight): torch.zeros_like(weight) for weight in weights}
+        for layer, x, gradient in passes:
+            gradient = gradient * _beside(scale, gradient)
+            if not all_finite:
+                # Zero times infinity is no number.
+                gradient = torch.where(_beside(counted, gradient), gradient, 0)
+                x = torch.where(_beside(counted, x), x, 0)
+            for weight, gradient_sum in RULES[type(layer)].summed(layer, x, gradient):
+                sums[id(weight)] += gradient_sum
+        return [sums[id(weight)] for weight in weights]
+
+
+def _beside(values: Tensor, other: Tensor) -> Tensor:
+    """Give values of shape (B,) as many dimensions as another tensor has."""
+    return values.view(-1, *(1 for _ in range(other.ndim - 1)))

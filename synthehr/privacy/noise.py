@@ -1,0 +1,62 @@
+"""Randomness that nobody can repeat: drawn from the operating system, never seeded or kept.
+
+A seeded generator would undo the guarantee twice: whoever knows the seed subtracts the
+noise, and knows which records were in which batch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+from torch import Tensor
+
+_HIGH_BITS = 53
+_UNIT = 2.0**-_HIGH_BITS
+
+
+def uniform(n: int) -> Tensor:
+    """Draw n numbers uniformly from (0, 1]; float64.
+
+    Both ends are safe for a logarithm: the smallest is 2**-53.
+    """
+    words = torch.frombuffer(bytearray(os.urandom(8 * n)), dtype=torch.int64) if n else None
+    if words is None:
+        return torch.empty(0, dtype=torch.float64)
+    # The shift keeps the sign, hence the mask.
+    high = (words >> (64 - _HIGH_BITS)) & ((1 << _HIGH_BITS) - 1)
+    return (high.double() + 1.0) * _UNIT
+
+
+def normal(n: int) -> Tensor:
+    """Draw n standard normal numbers; float64.
+
+    Box and Muller 1958 (doi:10.1214/aoms/1177706645), each pair of uniform numbers turned
+    into a pair of normal ones.
+    """
+    pairs = -(-n // 2)
+    drawn = uniform(2 * pairs)
+    radius = drawn[:pairs].log_().mul_(-2.0).sqrt_()
+    angle = drawn[pairs:].mul_(2.0 * math.pi)
+    return torch.cat([radius * angle.cos(), radius * angle.sin()])[:n]
+
+
+def chosen(n: int, rate: float) -> Tensor:
+    """Choose each of n items on its own with the same probability; their indices, ascending.
+
+    Distances between chosen items are geometric, so that the cost is that of the chosen
+    ones and not of all.
+    """
+    if rate >= 1.0:
+        return torch.arange(n)
+    expected = n * rate
+    index = torch.empty(0, dtype=torch.int64)
+    last = -1
+    while last < n:
+        more = math.ceil(expected + 6.0 * math.sqrt(expected + 1.0)) + 1
+        gaps = (uniform(more).log_() / math.log1p(-rate)).floor_().clamp_(max=float(n)).long() + 1
+        reached = last + gaps.cumsum(0)
+        index = torch.cat([index, reached])
+        last = int(reached[-1])
+    return index[index < n]

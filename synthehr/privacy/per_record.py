@@ -1,0 +1,135 @@
+"""What each record contributes to a layer's gradient, from one backward pass.
+
+A layer's gradient is a sum over records of products of its input and of its output's
+gradient. Both are at hand after one pass back, so the norm of each record's product, and
+the sum of the products once scaled, cost no second pass and are never laid out record by
+record (Bu et al. 2023, "Differentially private optimization on large model at small cost",
+arXiv:2210.00038). Convolutions and group norms are laid out, by Opacus' rules.
+
+Shapes: B records, T places of a record, I inputs and O outputs of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from synthehr.models.layers import PerColumnLinear
+
+Gradients = Sequence[tuple[Tensor, Tensor]]
+"""Weights, each with a gradient."""
+
+
+class Rule(NamedTuple):
+    """How a kind of layer is treated.
+
+    Attributes
+    ----------
+    squared_norms : callable
+        From layer, input and output gradient, record by record, to the squared norm of
+        each record's gradient of the layer's weights; (B,).
+    summed : callable
+        From the same to the sum of the records' gradients, weight by weight.
+    """
+
+    squared_norms: Callable[[Any, Tensor, Tensor], Tensor]
+    summed: Callable[[Any, Tensor, Tensor], Gradients]
+
+
+def _squares(x: Tensor) -> Tensor:
+    """Sum of squares of each record; (B,)."""
+    return x.flatten(1).square().sum(1)
+
+
+def _linear_norms(layer: nn.Linear, x: Tensor, gradient: Tensor) -> Tensor:
+    if x.ndim == 2:
+        return (_squares(x) + (layer.bias is not None)) * _squares(gradient)
+    x, gradient = x.flatten(1, -2), gradient.flatten(1, -2)
+    if x.shape[1] * (x.shape[2] + gradient.shape[2]) < x.shape[2] * gradient.shape[2]:
+        # |sum of outer products|² is the sum over pairs of places of products of products.
+        pairs = (x @ x.mT) * (gradient @ gradient.mT)
+        norms = pairs.sum((1, 2)).clamp_(min=0.0)
+    else:
+        norms = _squares(x.mT @ gradient)
+    return norms if layer.bias is None else norms + _squares(gradient.sum(1))
+
+
+def _linear_sum(layer: nn.Linear, x: Tensor, gradient: Tensor) -> Gradients:
+    gradient = gradient.flatten(0, -2)
+    found = [(layer.weight, gradient.T @ x.flatten(0, -2))]
+    return found if layer.bias is None else [*found, (layer.bias, gradient.sum(0))]
+
+
+def _columns_norms(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Tensor:
+    return (x.square().sum(2) * gradient.square().sum(2)).sum(1)
+
+
+def _columns_sum(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Gradients:
+    return [(layer.weight, torch.einsum("bci,bco->cio", x, gradient))]
+
+
+def _embedding_norms(layer: nn.Embedding, x: Tensor, gradient: Tensor) -> Tensor:
+    x, gradient = x.flatten(1), gradient.flatten(1, -2)
+    # Rows that a record looks up twice add up before they are squared.
+    same = x[:, :, None] == x[:, None, :]
+    return ((gradient @ gradient.mT) * same).sum((1, 2)).clamp_(min=0.0)
+
+
+def _embedding_sum(layer: nn.Embedding, x: Tensor, gradient: Tensor) -> Gradients:
+    summed = torch.zeros_like(layer.weight)
+    return [(layer.weight, summed.index_add_(0, x.flatten(), gradient.flatten(0, -2)))]
+
+
+def _layer_norm_products(layer: nn.LayerNorm, x: Tensor, gradient: Tensor) -> list[Tensor]:
+    """Gradients of scale and shift, record by record, (B, …)."""
+    standard = functional.layer_norm(x, layer.normalized_shape, eps=layer.eps)
+    places = tuple(range(1, x.ndim - len(layer.normalized_shape)))
+    products = [standard * gradient, gradient]
+    return [product.sum(places) if places else product for product in products]
+
+
+def _layer_norm_norms(layer: nn.LayerNorm, x: Tensor, gradient: Tensor) -> Tensor:
+    scale, shift = map(_squares, _layer_norm_products(layer, x, gradient))
+    return scale if layer.bias is None else scale + shift
+
+
+def _layer_norm_sum(layer: nn.LayerNorm, x: Tensor, gradient: Tensor) -> Gradients:
+    scale, shift = _layer_norm_products(layer, x, gradient)
+    found = [(layer.weight, scale.sum(0))]
+    return found if layer.bias is None else [*found, (layer.bias, shift.sum(0))]
+
+
+def _laid_out(layer: nn.Module, x: Tensor, gradient: Tensor) -> Gradients:
+    """Gradients of all records side by side, (B, …), by Opacus."""
+    # Importing Opacus changes filters of warnings, so only who needs it does.
+    from opacus.grad_sample import GradSampleModule
+
+    sampler = GradSampleModule.GRAD_SAMPLERS[type(layer)]
+    return list(sampler(layer, [x], gradient).items())
+
+
+def _laid_out_norms(layer: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
+    return torch.stack([_squares(one) for _, one in _laid_out(layer, x, gradient)]).sum(0)
+
+
+def _laid_out_sum(layer: nn.Module, x: Tensor, gradient: Tensor) -> Gradients:
+    return [(weight, one.sum(0)) for weight, one in _laid_out(layer, x, gradient)]
+
+
+_LAID_OUT = Rule(_laid_out_norms, _laid_out_sum)
+
+RULES: Mapping[type[nn.Module], Rule] = {
+    nn.Linear: Rule(_linear_norms, _linear_sum),
+    PerColumnLinear: Rule(_columns_norms, _columns_sum),
+    nn.Embedding: Rule(_embedding_norms, _embedding_sum),
+    nn.LayerNorm: Rule(_layer_norm_norms, _layer_norm_sum),
+    nn.GroupNorm: _LAID_OUT,
+    nn.Conv1d: _LAID_OUT,
+    nn.Conv2d: _LAID_OUT,
+    nn.Conv3d: _LAID_OUT,
+}
+"""The kinds of layers that may hold weights under differential privacy; subclasses are others."""
