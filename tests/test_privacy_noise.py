@@ -14,9 +14,9 @@ from synthehr.privacy.slots import OVERFLOW, Slots, slots_for
 def test_normal_numbers_are_standard_normal() -> None:
     drawn = noise.normal(400_001).numpy()
     assert len(drawn) == 400_001
-    assert stats.kstest(drawn, "norm").pvalue > 1e-4
-    # chi-square of the variance, two-sided at 1e-6
-    low, high = stats.chi2.ppf([5e-7, 1 - 5e-7], len(drawn)) / len(drawn)
+    assert stats.kstest(drawn, "norm").pvalue > 1e-9
+    # chi-square of the variance, two-sided at 1e-9
+    low, high = stats.chi2.ppf([5e-10, 1 - 5e-10], len(drawn)) / len(drawn)
     assert low < (drawn**2).mean() < high
     assert abs(np.corrcoef(drawn[:200_000], drawn[200_000:400_000])[0, 1]) < 0.012
 
@@ -25,7 +25,7 @@ def test_uniform_numbers_can_go_into_a_logarithm() -> None:
     drawn = noise.uniform(100_000)
     assert drawn.min() > 0
     assert drawn.max() <= 1
-    assert stats.kstest(drawn.numpy(), "uniform").pvalue > 1e-4
+    assert stats.kstest(drawn.numpy(), "uniform").pvalue > 1e-9
     assert len(noise.uniform(0)) == len(noise.normal(0)) == 0
 
 
@@ -46,13 +46,13 @@ def test_items_are_chosen_each_on_its_own(rate: float) -> None:
         assert (np.diff(index) > 0).all()
         taken[index] += 1
         sizes.append(len(index))
-    assert stats.binomtest(int(taken.sum()), n * times, rate).pvalue > 1e-6
+    assert stats.binomtest(int(taken.sum()), n * times, rate).pvalue > 1e-9
     if rate < 1:
         expected = stats.binom.pmf(np.arange(times + 1), times, rate) * n
         common = expected > 5
         seen = np.bincount(taken.astype(int), minlength=times + 1)
         spread = ((seen - expected)[common] ** 2 / expected[common]).sum()
-        assert stats.chi2.sf(spread, common.sum()) > 1e-6
+        assert stats.chi2.sf(spread, common.sum()) > 1e-9
         assert np.var(sizes) == pytest.approx(n * rate * (1 - rate), rel=0.5)
 
 
@@ -74,7 +74,7 @@ def test_slots_hold_each_patient_at_most_once_and_at_any_place() -> None:
         places += draw.filled.numpy()
         sizes.append(len(tokens))
     assert np.mean(sizes) == pytest.approx(50, abs=2)
-    assert stats.chisquare(places).pvalue > 1e-6
+    assert stats.chisquare(places).pvalue > 1e-9
 
 
 def test_slots_take_one_record_of_a_patient_each_as_likely() -> None:
@@ -85,8 +85,8 @@ def test_slots_take_one_record_of_a_patient_each_as_likely() -> None:
         tokens = draw(step, torch.default_generator).codes[:, 0, 0].numpy()
         assert sorted(patients[tokens]) == [0, 1, 2]
         seen[tokens] += 1
-    assert stats.chisquare(seen[[0, 2, 4]]).pvalue > 1e-6
-    assert stats.chisquare(seen[[1, 5]]).pvalue > 1e-6
+    assert stats.chisquare(seen[[0, 2, 4]]).pvalue > 1e-9
+    assert stats.chisquare(seen[[1, 5]]).pvalue > 1e-9
 
 
 def test_a_batch_of_nobody_has_all_its_slots() -> None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import math
 import os
 
+import numpy as np
 import torch
 from torch import Tensor
-
-_HIGH_BITS = 53
-_UNIT = 2.0**-_HIGH_BITS
 
 
 def uniform(n: int) -> Tensor:
@@ -21,12 +19,8 @@ def uniform(n: int) -> Tensor:
 
     Both ends are safe for a logarithm: the smallest is 2**-53.
     """
-    words = torch.frombuffer(bytearray(os.urandom(8 * n)), dtype=torch.int64) if n else None
-    if words is None:
-        return torch.empty(0, dtype=torch.float64)
-    # The shift keeps the sign, hence the mask.
-    high = (words >> (64 - _HIGH_BITS)) & ((1 << _HIGH_BITS) - 1)
-    return (high.double() + 1.0) * _UNIT
+    words = np.frombuffer(os.urandom(8 * n), dtype=np.uint64) >> np.uint64(11)
+    return torch.from_numpy((words + 1.0) * 2.0**-53)
 
 
 def normal(n: int) -> Tensor:
