@@ -137,10 +137,8 @@ def large_table(rows: int, columns: int, seed: int) -> pa.Table:
 
 
 def _adult_model(places: Places, work: Path, limit: float) -> Path:
-    model = work / "adult.synthehr"
-    if not model.exists():
-        train = ensure_split("adult", places) / "train.parquet"
-        _run("fit", train, "-o", model, "--model", MODEL, "--seed", "0", limit=limit)
+    model, train = work / "adult.synthehr", ensure_split("adult", places) / "train.parquet"
+    _run("fit", train, "-o", model, "--model", MODEL, "--seed", "0", "--force", limit=limit)
     return model
 
 

@@ -19,6 +19,7 @@ from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.autoregressive import Autoregressive, AutoregressiveConfig
 from synthehr.models.base import Batch, Given, Loss, Model
 from synthehr.models.layers import PerColumnLinear
+from synthehr.models.vae import VAE
 from synthehr.privacy.allowed import refuse_foreign_layers, rehearse
 from synthehr.privacy.dpsgd import DpSgd
 from synthehr.privacy.slots import Slots
@@ -332,8 +333,9 @@ def test_shared_and_frozen_weights_are_refused() -> None:
         refuse_foreign_layers(Net(one))
 
 
-def test_the_default_model_may_be_private() -> None:
+def test_our_models_with_a_likelihood_may_be_private() -> None:
     rehearse(Autoregressive.build(FIELDS, AutoregressiveConfig(width=16)), FIELDS)
+    rehearse(VAE.build(FIELDS, VAE.sized(FIELDS, 1_000, {})), FIELDS)
 
 
 def test_the_loop_trains_under_privacy() -> None:

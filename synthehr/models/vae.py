@@ -109,8 +109,10 @@ class Autoencoder(nn.Module):
         self.part_shape = (max(len(cut), 1), most_parts)
         self.parts = nn.Linear(width, self.part_shape[0] * most_parts)
         nn.init.zeros_(self.parts.weight)
-        self.part_bias = nn.Parameter(torch.zeros(*self.part_shape[:1], most_tokens, most_parts))
-        closed = torch.zeros_like(self.part_bias)
+        self.most_tokens = most_tokens
+        self.part_bias = nn.Embedding(self.part_shape[0] * most_tokens, most_parts)
+        nn.init.zeros_(self.part_bias.weight)
+        closed = torch.zeros(self.part_shape[0], most_tokens, most_parts)
         for place, field in enumerate(cut):
             held = torch.from_numpy(field.parts)[:, None]
             closed[place, : field.size] = torch.where(
@@ -127,7 +129,8 @@ class Autoencoder(nn.Module):
         held = tokens[:, self.axes.with_parts]
         column = torch.arange(held.shape[1], device=tokens.device)
         logits = self.parts(hidden).float().view(-1, *self.part_shape)[:, column]
-        return logits + self.part_bias[column, held] + self.closed_parts[column, held]
+        bias = self.part_bias(column * self.most_tokens + held)
+        return logits + bias + self.closed_parts[column, held]
 
     def surprise(self, latent: Tensor, codes: Tensor) -> Tensor:
         """Negative log-likelihood of codes (B, 2, D) given their latents, (B,), in nats."""
