@@ -283,6 +283,13 @@ def test_edges_lie_between_values(extremes: str) -> None:
         assert not np.isin(column.edges, values).any()
 
 
+def test_edges_are_no_values_of_records_that_were_not_fitted() -> None:
+    values = np.round(RNG(0).exponential(1e-4, 40_000), 7)
+    edges = fitted(values[::2], atom_share=0.9, discrete_values=1).edges[1:-1]
+    assert len(edges) > 20
+    assert not np.isin(edges, np.round(edges, 8)).any()
+
+
 def test_positions_are_mean_ranks_and_ascend() -> None:
     values = np.append(RNG(0).normal(size=9000), np.zeros(1000))
     field = fitted(values).field

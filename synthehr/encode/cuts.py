@@ -11,6 +11,9 @@ from synthehr.encode.config import EncodeConfig
 from synthehr.encode.extremes import MEAN_REACH, mean_ends, one_part, tail_cuts, trimmed_ends
 from synthehr.encode.rare import count_patients, holders
 
+ASIDE = 0.4871293650284713
+"""Where an edge lies between two values: beside the middle, which may be another's value."""
+
 
 class Cuts(NamedTuple):
     """Parts of a column, and the bins they make up.
@@ -98,8 +101,8 @@ def _between(places: NDArray[np.float64], gridded: bool) -> NDArray[np.float64]:
     left, right = places[:-1], places[1:]
     if gridded:
         return left + np.floor((right - left - 1) / 2) + 0.5
-    middle = left / 2 + right / 2
-    return np.where((left < middle) & (middle < right), middle, np.nan)
+    inside = (1 - ASIDE) * left + ASIDE * right
+    return np.where((left < inside) & (inside < right), inside, np.nan)
 
 
 def _quantile_cuts(
