@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from synthehr.artifact import load, read_metadata
 from synthehr.encode.axis import combined, has_axis, to_axis
+from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.rare import holders
 from synthehr.errors import InputError
@@ -168,7 +169,8 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
     """Search a model file for values of a table that fewer than k patients hold.
 
     Texts are searched in every text of the file, numbers in what the encoder keeps of
-    their column; k is the one that the model was fitted with.
+    their column; k is the one that the model was fitted with. A text that k patients hold in
+    another column tells nothing where it stands, but among its own column's levels.
 
     Parameters
     ----------
@@ -198,17 +200,23 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
     stored = {text for _, text in texts(read_metadata(model).content)}
     modelled = dict(zip(artifact.encoder.modelled, artifact.encoder.columns, strict=True))
     hits = []
+    rare: dict[str, list[str]] = {}
+    common: set[str] = set()
     for name in names:
         cells = combined(rows[name])
         column = modelled.get(name)
         if isinstance(column, NumericColumn) and has_axis(cells.type):
-            kept = np.concatenate([column.layout.atoms, column.layout.edges])
-            found = int(np.isin(_rare_numbers(cells, owners, k), kept).sum())
+            found = int(np.isin(_rare_numbers(cells, owners, k), column.kept_values()).sum())
             hits += [Hit(name, "the encoder's numbers", found)] if found else []
         else:
-            found = sum(text in stored for text in _rare_texts(cells, owners, k))
-            hits += [Hit(name, "the texts of the file", found)] if found else []
-    return hits
+            rare[name], held_by_many = _texts_by_holders(cells, owners, k)
+            common |= set(held_by_many)
+    for name, few in rare.items():
+        column = modelled.get(name)
+        own = set(map(str, column.levels)) if isinstance(column, CategoricalColumn) else set()
+        found = sum(text in own or (text in stored and text not in common) for text in few)
+        hits += [Hit(name, "the texts of the file", found)] if found else []
+    return sorted(hits, key=lambda hit: names.index(hit.column))
 
 
 def texts(content: Any, where: str = "") -> Iterator[tuple[str, str]]:
@@ -239,13 +247,18 @@ def _rare_numbers(
     return unique[held < k]
 
 
-def _rare_texts(cells: pa.Array, owners: NDArray[np.int64] | None, k: int) -> list[str]:
+def _texts_by_holders(
+    cells: pa.Array, owners: NDArray[np.int64] | None, k: int
+) -> tuple[list[str], list[str]]:
+    """Split a column's texts into those that fewer than k patients hold, and the others."""
     encoded = cells.dictionary_encode()
     valid = encoded.is_valid().to_numpy(zero_copy_only=False)
     groups = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)[valid].astype(np.int64)
     found = [str(value) for value in encoded.dictionary.to_pylist()]
     held = holders(groups, len(found), None if owners is None else owners[valid])
-    return [text for text, count in zip(found, held, strict=True) if count < k]
+    counted = list(zip(found, held, strict=True))
+    few = [text for text, count in counted if count < k]
+    return few, [text for text, count in counted if count >= k]
 
 
 def _lines(where: str, value: Any) -> Iterator[str]:

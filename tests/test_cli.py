@@ -236,6 +236,22 @@ def test_inspect_lists_texts_and_tensors(folder: Path, capsys: Capture) -> None:
     assert {row["column"] for row in told["columns"]} == set(cohort().column_names)
 
 
+def test_inspect_against_asks_whether_few_hold_a_text_in_its_own_column(tmp_path: Path) -> None:
+    from synthehr import Synthesizer
+    from synthehr.inspection import search
+
+    doses = ["Up"] * 50 + ["No"] * 50
+    table = pa.table({"insulin": doses, "acarbose": ["No"] * 98 + ["Up"] * 2})
+    settings = {"train": {"steps": 2}}
+    Synthesizer(seed=0, settings=settings).fit(table, holdout=0).save(tmp_path / "m.synthehr")
+    assert search(tmp_path / "m.synthehr", table) == []
+    swapped = pa.table({"insulin": table["acarbose"], "acarbose": table["acarbose"]})
+    assert [hit.column for hit in search(tmp_path / "m.synthehr", swapped)] == [
+        "insulin",
+        "acarbose",
+    ]
+
+
 def test_inspect_against_finds_what_few_patients_hold(
     folder: Path, tmp_path: Path, capsys: Capture
 ) -> None:
