@@ -323,6 +323,12 @@ def test_what_cannot_be_private_is_refused_by_name(net: Any, why: str) -> None:
         rehearse(Net(net()), FIELDS)
 
 
+def test_a_layer_that_runs_twice_is_refused() -> None:
+    layer = nn.Linear(3, 3)
+    with pytest.raises(ConfigError, match="runs a layer twice"):
+        rehearse(Net(nn.Sequential(layer, nn.Tanh(), layer)), FIELDS)
+
+
 def test_shared_and_frozen_weights_are_refused() -> None:
     one, two = nn.Linear(3, 3), nn.Linear(3, 3)
     two.weight = one.weight

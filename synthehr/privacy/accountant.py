@@ -47,9 +47,7 @@ def epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
     Raises
     ------
     ConfigError
-        The accountants are not installed.
-    AssertionError
-        They contradict each other.
+        The accountants are not installed, or contradict each other.
     """
     if not mechanisms:
         return 0.0
@@ -57,7 +55,11 @@ def epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
     if not math.isfinite(loose):
         return math.inf
     tight = _tight(mechanisms, delta, loose)
-    assert tight <= _SLACK * loose + UNIT, "the accountants contradict each other"
+    if tight > _SLACK * loose + UNIT:
+        raise ConfigError(
+            "the two privacy accountants contradict each other, so nothing is claimed",
+            hint="install the versions of dp-accounting and opacus in constraints.txt",
+        )
     return round(math.ceil(tight / UNIT) * UNIT, 9)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor, nn
 
+from synthehr.errors import ConfigError
 from synthehr.models.base import Loss, Model
 from synthehr.privacy import noise
 from synthehr.privacy.per_record import RULES
@@ -130,6 +131,11 @@ class DpSgd:
             What is trained.
         keep_graph : bool
             Whether another pass back will follow.
+
+        Raises
+        ------
+        ConfigError
+            A layer ran twice: the norms of its two gradients do not add up.
         """
         counted = self.slots.filled & losses.isfinite()
         total = torch.where(counted, losses, 0.0).sum()
@@ -148,7 +154,12 @@ class DpSgd:
             if gradient is not None
         ]
         layers = [layer for layer, _, _ in passes]
-        assert len(layers) == len(set(layers)), "a layer ran twice on the same records"
+        if len(layers) != len(set(layers)):
+            raise ConfigError(
+                "this model runs a layer twice on the same records, which is not accounted for "
+                "under differential privacy",
+                hint="train it without differential privacy",
+            )
         squared = torch.zeros_like(losses)
         for layer, x, gradient in passes:
             squared += RULES[type(layer)].squared_norms(layer, x, gradient)

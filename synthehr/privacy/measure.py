@@ -137,11 +137,11 @@ def measure(
 
 
 def questions_of(domain: LevelDomain | NumberDomain, cells: NDArray[np.int64]) -> list[Question]:
-    """Ask for a column at every resolution; the coarsest counts the nulls as well."""
+    """Ask for a column at every resolution; the last cell of each is null."""
     sizes = resolutions(domain.size - 1)
     steps = [BRANCHES ** (len(sizes) - 1 - place) for place in range(len(sizes))]
     is_null = cells == domain.size - 1
-    asked = [Question(np.where(is_null, sizes[0], cells // steps[0]), sizes[0] + 1)]
-    for size, step in zip(sizes[1:], steps[1:], strict=True):
-        asked.append(Question(np.where(is_null, size, cells // step), size + 1))
-    return asked
+    return [
+        Question(np.where(is_null, size, cells // step), size + 1)
+        for size, step in zip(sizes, steps, strict=True)
+    ]
