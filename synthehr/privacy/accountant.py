@@ -27,6 +27,8 @@ _CELLS = 20_000
 _SLACK = 1.01
 """Both accountants round up, so the tight one may exceed the loose one by this much."""
 _LARGEST_MULTIPLIER = 1e4
+_PRECISION = 1.005
+"""A noise multiplier found is at most this much larger than it need be."""
 
 
 def epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
@@ -94,7 +96,7 @@ def renyi_epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
 def noise_multiplier(
     allowed: float, delta: float, mechanisms: Callable[[float], Sequence[Mechanism]]
 ) -> float | None:
-    """Find the smallest noise multiplier, to three digits, whose mechanisms cost at most that.
+    """Find a noise multiplier, hardly larger than it need be, whose mechanisms cost at most that.
 
     Parameters
     ----------
@@ -110,14 +112,27 @@ def noise_multiplier(
     float or None
         None where no noise suffices.
     """
-    low, high = 0.2, 1.0
-    while epsilon(mechanisms(high), delta) > allowed:
+    def cost(multiplier: float) -> float:
+        return epsilon(mechanisms(multiplier), delta)
+
+    # The loose bound is fast, and leads to where the tight one is asked a few times.
+    high = _smallest(lambda x: renyi_epsilon(mechanisms(x), delta), allowed, 0.2, 1.0)
+    if high is None:
+        high = _LARGEST_MULTIPLIER
+    return _smallest(cost, allowed, 0.8 * high, high)
+
+
+def _smallest(
+    cost: Callable[[float], float], allowed: float, low: float, high: float
+) -> float | None:
+    """Find where a falling cost crosses what is allowed, from above; None if it never does."""
+    while cost(high) > allowed:
         low, high = high, 2 * high
         if high > _LARGEST_MULTIPLIER:
             return None
-    while high / low > 1.001:
+    while high / low > _PRECISION:
         middle = math.sqrt(low * high)
-        if epsilon(mechanisms(middle), delta) > allowed:
+        if cost(middle) > allowed:
             low = middle
         else:
             high = middle
