@@ -9,15 +9,26 @@ if TYPE_CHECKING:
     from synthehr.errors import SynthehrError
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.evaluation.report import Report
+    from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Column, Schema
     from synthehr.synthesizer import Synthesizer, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Column", "Report", "Schema", "SynthehrError", "Synthesizer", "evaluate", "load"]
+__all__ = [
+    "Column",
+    "Privacy",
+    "Report",
+    "Schema",
+    "SynthehrError",
+    "Synthesizer",
+    "evaluate",
+    "load",
+]
 
 _HOMES = {
     "Column": "synthehr.schema.column",
+    "Privacy": "synthehr.privacy.config",
     "Report": "synthehr.evaluation.report",
     "Schema": "synthehr.schema.table",
     "SynthehrError": "synthehr.errors",

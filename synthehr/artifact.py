@@ -90,9 +90,15 @@ def save(path: Path | str, artifact: Artifact, *, force: bool = False) -> None:
         If the file exists or cannot be written.
     TrainingError
         If a weight is not a number.
+    ConfigError
+        If the privacy ledger does not agree with itself or with training.
     """
     from synthehr.io import write_bytes
+    from synthehr.privacy.ledger import check_spent
 
+    spent = artifact.record.get("privacy")
+    if spent is not None:
+        check_spent(spent, artifact.record["steps"])
     write_bytes(Path(path), to_bytes(artifact), force=force)
 
 

@@ -16,7 +16,7 @@ from synthehr.errors import ConfigError
 
 Config = TypeVar("Config")
 
-GROUPS = ("model", "train", "encode")
+GROUPS = ("model", "train", "encode", "privacy")
 """What comes before the point in ``--set model.width=256``."""
 
 

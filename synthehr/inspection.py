@@ -18,6 +18,7 @@ from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.rare import holders
 from synthehr.errors import InputError
 from synthehr.io import Source, read
+from synthehr.privacy.listing import ledger_text
 from synthehr.schema.column import shown
 from synthehr.schema.infer import infer
 from synthehr.schema.listing import grid, schema_grid
@@ -133,8 +134,11 @@ def describe_model(path: Path) -> Description:
             for name, (kind, shape) in content.tensors.items()
         },
     }
+    record = dict(facts["record"])
+    spent = record.pop("privacy", None)
     lines = [
-        *_lines("", {"model": facts["model"], "record": facts["record"]}),
+        *_lines("", {"model": facts["model"], "record": record}),
+        *([] if spent is None else ["", ledger_text(spent)]),
         "",
         schema_grid(artifact.schema),
         "",

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from synthehr.artifact import Artifact
     from synthehr.models.base import Model
     from synthehr.modes.given import Wish
+    from synthehr.privacy.config import Privacy
     from synthehr.run.drawing import Tally
-    from synthehr.run.fitting import Preparation
+    from synthehr.run.preparation import Preparation
     from synthehr.schema.table import Schema
     from synthehr.train import Callback, History
 
@@ -36,7 +37,8 @@ class Synthesizer:
     seed : int, optional
         Equal seeds give equal fits. Without one it is fresh, and kept in the run record.
     settings : mapping, optional
-        Settings that differ from the defaults, in the groups "model", "train" and "encode":
+        Settings that differ from the defaults, in the groups "model", "train", "encode"
+        and "privacy":
         ``{"train": {"steps": 500}}``.
     device : str, optional
         Where to train, such as "cpu" or "cuda:1"; by default a CUDA device if there is one.
@@ -90,10 +92,11 @@ class Synthesizer:
         schema: Schema | Path | str | None = None,
         patient: str | None = None,
         *,
-        holdout: float = 0.1,
+        holdout: float | None = None,
         max_minutes: float | None = None,
         on_text: Literal["refuse", "drop"] = "refuse",
         pii: Literal["drop", "keep", "surrogate"] | None = None,
+        privacy: Privacy | None = None,
     ) -> Preparation:
         """Do everything that `fit` does before the first step; parameters as there."""
         from synthehr.io import Source, read
@@ -113,6 +116,7 @@ class Synthesizer:
             max_minutes=max_minutes,
             on_text=on_text,
             pii=pii,
+            privacy=privacy,
         )
         self._shape = _shape_of(data)
         wanted = Schema.read(schema) if isinstance(schema, str | Path) else schema
@@ -125,10 +129,11 @@ class Synthesizer:
         schema: Schema | Path | str | None = None,
         patient: str | None = None,
         *,
-        holdout: float = 0.1,
+        holdout: float | None = None,
         max_minutes: float | None = None,
         on_text: Literal["refuse", "drop"] = "refuse",
         pii: Literal["drop", "keep", "surrogate"] | None = None,
+        privacy: Privacy | None = None,
     ) -> Self:
         """Learn a table.
 
@@ -140,14 +145,17 @@ class Synthesizer:
             What the columns are; inferred by default.
         patient : str, optional
             The column that names the patient; by default each record is a patient.
-        holdout : float
-            Share of the patients that are set aside to choose the best weights by.
+        holdout : float, optional
+            Share of the patients that are set aside to choose the best weights by: a tenth, and
+            none of them under differential privacy.
         max_minutes : float, optional
             Limit by the clock; equal seeds then no longer give equal fits.
         on_text : {"refuse", "drop"}
             What to do with columns of free text.
         pii : {"drop", "keep", "surrogate"}, optional
             What to do with columns that look like direct identifiers; by default the fit stops.
+        privacy : Privacy, optional
+            Makes the fit differentially private; the schema then has to be given.
 
         Returns
         -------
@@ -167,6 +175,7 @@ class Synthesizer:
             max_minutes=max_minutes,
             on_text=on_text,
             pii=pii,
+            privacy=privacy,
         )
         return self.train(prepared)
 

@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 from synthehr.errors import ConfigError
 from synthehr.privacy.accountant import epsilon, noise_multiplier, renyi_epsilon
-from synthehr.privacy.ledger import Ledger, most_true_alarms, suggested_delta
+from synthehr.privacy.ledger import Entry, Ledger, most_true_alarms, suggested_delta
 from synthehr.privacy.mechanisms import Bounded, Gaussian
 
 
@@ -54,7 +54,7 @@ def test_a_delta_that_is_spent_leaves_no_claim() -> None:
     spent = [Bounded(epsilon=0.1, delta=1e-5)]
     assert epsilon(spent, 1e-5) == math.inf
     assert epsilon(spent, 2e-5) < 0.2
-    ledger = Ledger(1e-5, 1000).charged("levels", spent[0])
+    ledger = Ledger(1e-5, 1000).charged(Entry("levels", spent[0]))
     assert ledger.claim() == ("No guarantee: the entries cost more than any finite ε.",)
 
 
@@ -62,9 +62,9 @@ def test_everything_is_charged() -> None:
     training = Gaussian(noise_multiplier=1.5, rate=0.03, times=1_500)
     levels = Gaussian(noise_multiplier=6.0)
     empty = Ledger(1e-5, 30_000)
-    alone = empty.charged("training", training).epsilon
-    both = empty.charged("training", training).charged("levels", levels).epsilon
-    assert alone < both < alone + empty.charged("levels", levels).epsilon
+    alone = empty.charged(Entry("training", training)).epsilon
+    both = empty.charged(Entry("training", training), Entry("levels", levels)).epsilon
+    assert alone < both < alone + empty.charged(Entry("levels", levels)).epsilon
 
 
 def test_the_noise_multiplier_is_the_smallest_that_suffices() -> None:
@@ -73,15 +73,17 @@ def test_the_noise_multiplier_is_the_smallest_that_suffices() -> None:
 
     found = noise_multiplier(2.0, 1e-5, training)
     assert found is not None
-    assert epsilon(training(found), 1e-5) <= 2.0 < epsilon(training(found / 1.003), 1e-5)
+    assert epsilon(training(found), 1e-5) <= 2.0 < epsilon(training(found / 1.006), 1e-5)
     hopeless = noise_multiplier(0.1, 1e-5, lambda noise: [Bounded(epsilon=1.0)])
     assert hopeless is None
 
 
 def test_a_ledger_comes_back_and_its_claim_is_derived_anew() -> None:
     ledger = Ledger(1e-5, 30_000, public=("bounds of 3 columns",))
-    ledger = ledger.charged("training", Gaussian(noise_multiplier=1.5, rate=0.03, times=1_500))
-    ledger = ledger.charged("levels", Bounded(epsilon=0.1, delta=1e-8))
+    ledger = ledger.charged(
+        Entry("training", Gaussian(noise_multiplier=1.5, rate=0.03, times=1_500))
+    )
+    ledger = ledger.charged(Entry("levels", Bounded(epsilon=0.1, delta=1e-8)))
     written = json.loads(json.dumps(ledger.to_json()))
     assert Ledger.from_json(written) == ledger
     assert f"({ledger.epsilon:.3f}, 1e-05)-differentially private" in ledger.claim()[0]
@@ -92,7 +94,7 @@ def test_a_ledger_comes_back_and_its_claim_is_derived_anew() -> None:
 
 
 def test_a_claim_beyond_ten_says_that_it_is_none() -> None:
-    ledger = Ledger(1e-5, 30_000).charged("training", Gaussian(noise_multiplier=0.4))
+    ledger = Ledger(1e-5, 30_000).charged(Entry("training", Gaussian(noise_multiplier=0.4)))
     assert ledger.epsilon > 10
     assert "next to nothing" in ledger.claim()[-1]
 

@@ -14,7 +14,7 @@ from synthehr.commands.console import beside, put_json, say
 from synthehr.commands.reading import read_table
 
 if TYPE_CHECKING:
-    from synthehr.run.fitting import Preparation
+    from synthehr.run.preparation import Preparation
     from synthehr.synthesizer import Synthesizer
 
 
@@ -30,19 +30,16 @@ def fit(
     ] = "auto",
     reading: options.Read = None,
     patient: options.Patient = None,
-    holdout: Annotated[
-        float, typer.Option("--holdout", help="Share of the patients that is set aside.")
-    ] = 0.1,
-    max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", help="Limit by the clock.")
-    ] = None,
+    holdout: options.Holdout = None,
+    max_minutes: options.MaxMinutes = None,
     seed: options.Seed = None,
     on_text: options.OnTextOption = options.OnText.refuse,
     pii: options.PiiOption = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.steps=2000."),
-    ] = None,
+    epsilon: options.Epsilon = None,
+    delta: options.Delta = None,
+    public_rows: options.PublicRows = None,
+    discover: options.Discover = False,
+    setting: options.Setting = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="A TOML file of settings.")
     ] = None,
@@ -58,6 +55,7 @@ def fit(
 ) -> None:
     """Learn a table and write a model file."""
     from synthehr.io import check_target
+    from synthehr.privacy.config import asked
     from synthehr.run.choices import settings_of
     from synthehr.schema.listing import schema_grid
     from synthehr.synthesizer import Synthesizer
@@ -76,6 +74,7 @@ def fit(
         max_minutes=max_minutes,
         on_text=on_text.value,
         pii=None if pii is None else pii.value,
+        privacy=asked(epsilon, delta, public_rows, discover),
     )
     for warning in prepared.warnings:
         say(f"warning: {warning}", quiet=quiet)
@@ -101,13 +100,18 @@ def seed_of(checkpoint: Path) -> int | None:
 
 def plan_text(prepared: Preparation) -> str:
     """Say what a fit is about to do, before it does it."""
+    from synthehr.privacy.listing import ledger_grid
+
     plan = prepared.plan()
-    return (
+    text = (
         f"plan: {plan['model']} with {plan['weights']:,} weights, at most {plan['steps']:,} steps "
         f"of {plan['batch_size']} records on {plan['fitted_records']:,} records "
         f"({plan['held_out_records']:,} held out), about {plan['memory_mib']:,} MiB more memory, "
         f"seed {plan['seed']}"
     )
+    if plan["privacy"] is None:
+        return text
+    return f"{text}\n\n{ledger_grid(plan['privacy'])}"
 
 
 def _train(
@@ -149,6 +153,8 @@ def summary_text(record: dict[str, Any], seconds: float) -> str:
     line = (
         f"fitted in {seconds:.1f} s, {record['steps']:,} steps (stopped by {record['stopped_by']})"
     )
+    if record["privacy"] is not None:
+        return "\n".join([line, *record["privacy"]["claim"]])
     score = record["held_out"]
     if score is None:
         return f"{line}; no records were held out, so nothing says how good it is"

@@ -10,6 +10,7 @@ import typer
 
 SAFETY = "What may be learned"
 RUN = "Run"
+PRIVACY = "Differential privacy"
 
 
 class OnText(StrEnum):
@@ -45,6 +46,21 @@ Read = Annotated[
 Patient = Annotated[
     str | None, typer.Option("--patient", metavar="COL", help="The column that names the patient.")
 ]
+Holdout = Annotated[
+    float | None,
+    typer.Option(
+        "--holdout",
+        help="Share of the patients that is set aside.",
+        show_default="0.1; 0 with --epsilon",
+    ),
+]
+MaxMinutes = Annotated[
+    float | None, typer.Option("--max-minutes", help="Limit of the fit by the clock.")
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.steps=2000."),
+]
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Seed; without one it is fresh, and told.")
 ]
@@ -69,5 +85,40 @@ FailUnder = Annotated[
         "--fail-under",
         metavar="NAME=VALUE",
         help="Exit with code 3 if this figure of the report is worse than the value.",
+    ),
+]
+Epsilon = Annotated[
+    float | None,
+    typer.Option(
+        "--epsilon",
+        help="Differential privacy of the whole fit; needs --schema with bounds and levels.",
+        rich_help_panel=PRIVACY,
+    ),
+]
+Delta = Annotated[
+    float | None,
+    typer.Option(
+        "--delta",
+        help="The δ beside it.",
+        show_default="below 1 / patients",
+        rich_help_panel=PRIVACY,
+    ),
+]
+PublicRows = Annotated[
+    int | None,
+    typer.Option(
+        "--public-rows",
+        metavar="N",
+        help="About how many patients (records, where each is one) there are, in public.",
+        show_default="measured",
+        rich_help_panel=PRIVACY,
+    ),
+]
+Discover = Annotated[
+    bool,
+    typer.Option(
+        "--discover",
+        help="Measure bounds and levels that the schema does not declare, at a price.",
+        rich_help_panel=PRIVACY,
     ),
 ]

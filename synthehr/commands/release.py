@@ -27,16 +27,11 @@ def release(
     rows: Annotated[
         int | None, typer.Option("--rows", "-n", help="How many; by default as many as fitted.")
     ] = None,
-    max_minutes: Annotated[
-        float | None, typer.Option("--max-minutes", help="Limit of the fit by the clock.")
-    ] = None,
+    max_minutes: options.MaxMinutes = None,
     seed: options.Seed = None,
     on_text: options.OnTextOption = options.OnText.refuse,
     pii: options.PiiOption = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, as train.steps=2000."),
-    ] = None,
+    setting: options.Setting = None,
     fail_under: options.FailUnder = None,
     include_model: Annotated[
         bool, typer.Option("--include-model", help="Put the model file into the folder too.")

@@ -86,6 +86,9 @@ class Autoregressive(Model):
 
     Config: ClassVar[type] = AutoregressiveConfig
     native_conditions: ClassVar[bool] = True
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {"width": 128, "blocks": 2, "dropout": 0.0}
+    }
 
     def __init__(self, fields: Fields, config: AutoregressiveConfig) -> None:
         super().__init__()

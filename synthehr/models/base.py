@@ -118,11 +118,17 @@ class Model(nn.Module, ABC):
     native_conditions : bool
         Whether `sample` honours every `Given` exactly by itself. Otherwise the caller
         draws and rejects.
+    private_settings : mapping
+        Settings that are better under differential privacy, in the groups "model" and "train".
+    private_only : mapping
+        Settings of the group "model" that differential privacy needs: others mix records.
     """
 
     Config: ClassVar[type]
     batching: ClassVar[Literal["shuffled", "balanced"]] = "shuffled"
     native_conditions: ClassVar[bool] = False
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    private_only: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     @abstractmethod

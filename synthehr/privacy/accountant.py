@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import lru_cache, reduce
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from synthehr.privacy.mechanisms import Bounded, Gaussian, Mechanism
 UNIT = 1e-3
 """A claimed ε is rounded up to a multiple of this."""
 _ORDERS = np.concatenate([1 + np.arange(1, 110) / 10, np.arange(12, 64), 2.0 ** np.arange(6, 13)])
-_CELLS = 20_000
-"""Steps into which the discretised losses cut an ε, at the least."""
+_CELLS = 5_000
+"""Steps into which the discretised losses cut an ε: it grows by less than .05 % through them."""
 _SLACK = 1.01
 """Both accountants round up, so the tight one may exceed the loose one by this much."""
 _LARGEST_MULTIPLIER = 1e4
@@ -51,6 +52,11 @@ def epsilon(mechanisms: Sequence[Mechanism], delta: float) -> float:
     ConfigError
         The accountants are not installed, or contradict each other.
     """
+    return _epsilon(tuple(mechanisms), delta)
+
+
+@lru_cache(4096)
+def _epsilon(mechanisms: tuple[Mechanism, ...], delta: float) -> float:
     if not mechanisms:
         return 0.0
     loose = renyi_epsilon(mechanisms, delta)
@@ -112,6 +118,7 @@ def noise_multiplier(
     float or None
         None where no noise suffices.
     """
+
     def cost(multiplier: float) -> float:
         return epsilon(mechanisms(multiplier), delta)
 
@@ -139,11 +146,16 @@ def _smallest(
     return high
 
 
+def is_installed() -> bool:
+    """Whether the accountants' libraries are there."""
+    return all(find_spec(name) is not None for name in ("dp_accounting", "opacus"))
+
+
 def _tight(mechanisms: Sequence[Mechanism], delta: float, scale: float) -> float:
     library = _import("dp_accounting.pld.privacy_loss_distribution")
     parameters = _import("dp_accounting.pld.common").DifferentialPrivacyParameters
     # Losses add their discretisation up, so it is fine beside the ε of all.
-    interval = min(1e-4, max(scale, 1e-3) / _CELLS)
+    interval = max(scale, UNIT) / _CELLS
 
     def distribution(mechanism: Mechanism) -> Any:
         if isinstance(mechanism, Bounded):

@@ -17,6 +17,10 @@ RELATION = "add or remove one patient"
 LARGE = 10.0
 """Beyond this ε the guarantee says next to nothing."""
 FALSE_ALARMS = 0.01
+STEERING_SHARE = 0.1
+"""Share of δ for entries that steer, where there are any."""
+TRAINING = "training"
+"""What the entry of DP-SGD is called."""
 
 
 @final
@@ -30,10 +34,13 @@ class Entry:
         What was learned by it, such as "training"; never a value of a cell.
     mechanism : Mechanism
         How it was protected.
+    steers : bool
+        Whether later noise, rates or steps were chosen by its answers.
     """
 
     what: str
     mechanism: Mechanism
+    steers: bool = False
 
 
 @final
@@ -66,14 +73,23 @@ class Ledger:
                 hint=f"for example --delta {suggested_delta(self.public_patients):g}",
             )
 
-    def charged(self, what: str, mechanism: Mechanism) -> Ledger:
-        """Give the ledger with one more entry."""
-        return replace(self, entries=(*self.entries, Entry(what, mechanism)))
+    def charged(self, *entries: Entry) -> Ledger:
+        """Give the ledger with more entries."""
+        return replace(self, entries=(*self.entries, *entries))
 
     @cached_property
     def epsilon(self) -> float:
-        """The ε of all entries together, rounded up."""
-        return epsilon([entry.mechanism for entry in self.entries], self.delta)
+        """The ε of all entries together, rounded up.
+
+        Accountants compose mechanisms whose noise is fixed in advance. What steers later noise
+        has a share of δ of its own, and its ε is added: that holds whatever is steered.
+        """
+        steering = [entry.mechanism for entry in self.entries if entry.steers]
+        rest = [entry.mechanism for entry in self.entries if not entry.steers]
+        if not steering:
+            return epsilon(rest, self.delta)
+        before = epsilon(steering, STEERING_SHARE * self.delta)
+        return round(before + epsilon(rest, (1 - STEERING_SHARE) * self.delta), 9)
 
     def claim(self) -> Sequence[str]:
         """Say in words what is guaranteed, from the entries alone."""
@@ -87,7 +103,7 @@ class Ledger:
             f"Whoever knows everything but whether one patient was in the data, and is wrong "
             f"about at most {FALSE_ALARMS:.0%} of those who were not, finds out at most "
             f"{power:.1%} of those who were.",
-            f"{self.public_patients} patients were declared in public, and so were: "
+            f"Public was that there are about {self.public_patients} patients, and: "
             f"{', '.join(self.public) or 'nothing else'}.",
         ]
         if spent > LARGE:
@@ -106,6 +122,7 @@ class Ledger:
             "entries": [
                 {
                     "what": entry.what,
+                    "steers": entry.steers,
                     **mechanisms.to_json(entry.mechanism),
                     "epsilon_alone": epsilon([entry.mechanism], self.delta),
                 }
@@ -125,8 +142,8 @@ class Ledger:
         """
         entries = []
         for line in values["entries"]:
-            rest = {k: v for k, v in line.items() if k not in ("what", "epsilon_alone")}
-            entries.append(Entry(line["what"], mechanisms.from_json(rest)))
+            rest = {k: v for k, v in line.items() if k in mechanisms.KEYS}
+            entries.append(Entry(line["what"], mechanisms.from_json(rest), line["steers"]))
         ledger = cls(
             values["delta"], values["public_patients"], tuple(entries), tuple(values["public"])
         )
@@ -136,6 +153,30 @@ class Ledger:
                 hint="the file was changed, or written by another version; fit again",
             )
         return ledger
+
+
+def check_spent(ledger: Mapping[str, Any], steps: int) -> None:
+    """Refuse to write down a claim that does not follow from its entries and from training.
+
+    Parameters
+    ----------
+    ledger : mapping
+        As `Ledger.to_json` gives it.
+    steps : int
+        Updates of the weights.
+
+    Raises
+    ------
+    ConfigError
+        If the entries do not add up, or account for another number of steps.
+    """
+    entries = Ledger.from_json(ledger).entries
+    accounted = sum(entry.mechanism.times for entry in entries if entry.what == TRAINING)
+    if accounted != steps:
+        raise ConfigError(
+            f"the weights were updated {steps} times, and {accounted} are accounted for",
+            hint="fit again; nothing is claimed of this model",
+        )
 
 
 def most_true_alarms(epsilon: float, delta: float, false_alarms: float) -> float:

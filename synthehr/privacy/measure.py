@@ -7,36 +7,66 @@ a record, so nothing of it has to be charged.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.encode.axis import float_type_of
+from synthehr.encode.axis import to_axis, value_type
+from synthehr.encode.visits import Visits
 from synthehr.errors import ConfigError
 from synthehr.privacy.domain import DecimalDomain, LevelDomain, NumberDomain
 from synthehr.privacy.histograms import (
     BRANCHES,
+    LEAST_NULLS,
     Question,
     answers,
+    nearest_shares,
     resolutions,
     settled,
     shared_out,
 )
 from synthehr.privacy.ledger import Entry
 from synthehr.privacy.mechanisms import Gaussian
+from synthehr.schema.bounds import bound_values
 from synthehr.schema.column import Column, shown
 from synthehr.schema.table import Schema
 
-NUMBER_KINDS = frozenset({"numeric", "integer", "duration"})
+NUMBER_KINDS = frozenset({"numeric", "integer", "duration", "date", "datetime"})
+MOST_VISITS = 100
+"""Records of a patient that are told apart, at most."""
+SIZES = MOST_VISITS + 1
 
 
 class Measured(NamedTuple):
-    """A table of independent columns, and what it cost."""
+    """What was measured, and what it cost.
+
+    Attributes
+    ----------
+    table : Table
+        Independent columns.
+    visits : Visits or None
+        How many records patients have, where some may have several.
+    entry : Entry
+        For the ledger.
+    """
 
     table: pa.Table
+    visits: Visits | None
     entry: Entry
+
+
+def undeclared(schema: Schema) -> tuple[Column, ...]:
+    """Give the columns whose bounds or levels have to be declared and are not."""
+    return tuple(
+        column
+        for column in _measured(schema)
+        if column.kind != "boolean"
+        and (column.bounds if column.kind in NUMBER_KINDS else column.levels) is None
+    )
 
 
 def domains_of(schema: Schema, types: pa.Schema) -> dict[str, LevelDomain | NumberDomain]:
@@ -47,25 +77,7 @@ def domains_of(schema: Schema, types: pa.Schema) -> dict[str, LevelDomain | Numb
     ConfigError
         Naming the columns whose bounds or levels are not declared.
     """
-    found: dict[str, LevelDomain | NumberDomain] = {}
-    without: list[Column] = []
-    for column in schema.columns:
-        if (
-            column.role in ("drop", "patient")
-            or column.kind == "id"
-            or column.pii in ("drop", "surrogate")
-        ):
-            continue
-        data_type = types.field(column.name).type
-        if column.kind in NUMBER_KINDS and column.bounds is not None:
-            found[column.name] = NumberDomain(column.name, data_type, *column.bounds)
-        elif column.kind == "boolean":
-            found[column.name] = LevelDomain(column.name, data_type, (False, True))
-        elif column.kind in ("categorical", "ordinal", "constant") and column.levels:
-            found[column.name] = LevelDomain(column.name, data_type, column.levels)
-        else:
-            without.append(column)
-    if without:
+    if without := undeclared(schema):
         numbers = [shown(c.name) for c in without if c.kind in NUMBER_KINDS]
         levels = [shown(c.name) for c in without if c.kind not in NUMBER_KINDS]
         missing = [f"the bounds of {', '.join(numbers)}"] * bool(numbers)
@@ -73,14 +85,30 @@ def domains_of(schema: Schema, types: pa.Schema) -> dict[str, LevelDomain | Numb
         raise ConfigError(
             f"differential privacy needs {' and '.join(missing)} to be declared",
             hint='write "bounds": [low, high] and "levels": [...] into the schema file, from what '
-            "is known without the records",
+            "is known without the records, or have them measured with --discover",
         )
+    found: dict[str, LevelDomain | NumberDomain] = {}
+    for column in _measured(schema):
+        name, data_type = column.name, types.field(column.name).type
+        if column.kind in NUMBER_KINDS:
+            low, high = axis_bounds(column, value_type(data_type))
+            found[name] = NumberDomain(name, data_type, low, high)
+        else:
+            found[name] = LevelDomain(name, data_type, column.levels or (False, True))
     return found
+
+
+def _measured(schema: Schema) -> tuple[Column, ...]:
+    return tuple(
+        column
+        for column in schema.features
+        if column.kind != "id" and column.pii not in ("drop", "surrogate")
+    )
 
 
 def measure(
     table: pa.Table,
-    domains: dict[str, LevelDomain | NumberDomain],
+    domains: Mapping[str, LevelDomain | NumberDomain],
     patients: NDArray[np.int64] | None,
     *,
     rows: int,
@@ -108,14 +136,14 @@ def measure(
     if patients is not None:
         weights = 1.0 / np.bincount(patients)[patients]
     floats = {
-        name: DecimalDomain(name)
-        for name, domain in domains.items()
-        if float_type_of(domain.data_type) is not None and isinstance(domain, NumberDomain)
+        name: DecimalDomain(name) for name, domain in domains.items() if _has_decimals(domain)
     }
     asked: list[Question] = []
     for name, domain in domains.items():
         asked += questions_of(domain, domain.locate(table[name]))
     asked += [Question(each.locate(table[each.name]), each.size) for each in floats.values()]
+    if patients is not None:
+        asked.append(Question(np.minimum(np.bincount(patients)[patients], MOST_VISITS), SIZES))
     histograms, deviation = answers(asked, weights, multiplier)
     answered = iter(histograms)
     columns = {}
@@ -132,8 +160,44 @@ def measure(
         )
         for name, domain in domains.items()
     }
+    visits = None if patients is None else _visits(next(answered), rows, deviation)
     what = f"one-way marginals of {len(domains)} columns"
-    return Measured(pa.table(made), Entry(what, Gaussian(noise_multiplier=multiplier)))
+    if visits is not None:
+        what += ", and numbers of records"
+    return Measured(pa.table(made), visits, Entry(what, Gaussian(noise_multiplier=multiplier)))
+
+
+def questions(domains: Mapping[str, LevelDomain | NumberDomain], by_patient: bool) -> int:
+    """Count the histograms that `measure` asks for."""
+    asked = sum(len(resolutions(domain.size - 1)) for domain in domains.values())
+    return asked + sum(map(_has_decimals, domains.values())) + by_patient
+
+
+def axis_bounds(column: Column, data_type: pa.DataType) -> tuple[float, float]:
+    """Give a column's bounds on its axis."""
+    bounds = bound_values(column, data_type)
+    if pa.types.is_temporal(data_type):
+        low, high = to_axis(bounds, column.name).values.tolist()
+        return low, high
+    low, high = bounds.to_pylist()
+    if pa.types.is_floating(data_type):
+        return low, high
+    scale = 10.0**data_type.scale if pa.types.is_decimal(data_type) else 1.0
+    return float(math.ceil(low * scale)), float(math.floor(high * scale))
+
+
+def _has_decimals(domain: LevelDomain | NumberDomain) -> bool:
+    return isinstance(domain, NumberDomain) and not domain.is_whole
+
+
+def _visits(counts: NDArray[np.float64], patients: int, deviation: float) -> Visits:
+    """Settle how many patients have how many records."""
+    settled_counts = nearest_shares(counts[None, 1:], np.array([float(patients)]))[0]
+    held = settled_counts > LEAST_NULLS * deviation
+    if not held.any():
+        held = settled_counts >= settled_counts.max()
+    kept = settled_counts[held]
+    return Visits(1 + np.flatnonzero(held), kept / kept.sum())
 
 
 def questions_of(domain: LevelDomain | NumberDomain, cells: NDArray[np.int64]) -> list[Question]:

@@ -51,6 +51,10 @@ Mechanism = Gaussian | Bounded
 _NAMES: Mapping[str, type[Gaussian] | type[Bounded]] = {"gaussian": Gaussian, "bounded": Bounded}
 
 
+KEYS = ("mechanism", "noise_multiplier", "rate", "epsilon", "delta", "times")
+"""What `to_json` may give."""
+
+
 def to_json(mechanism: Mechanism) -> dict[str, Any]:
     """Give a mechanism as JSON values."""
     name = next(name for name, cls in _NAMES.items() if isinstance(mechanism, cls))

@@ -13,6 +13,7 @@ from synthehr.config import GROUPS, TrainConfig, settings, unknown
 from synthehr.encode.config import EncodeConfig
 from synthehr.errors import ConfigError
 from synthehr.models import get
+from synthehr.privacy.config import Privacy, PrivacyConfig
 
 if TYPE_CHECKING:
     from synthehr.models.base import Model
@@ -29,27 +30,39 @@ class Options:
     seed : int
         Seed of everything that is drawn.
     settings : mapping of str to mapping
-        The groups ``model``, ``train`` and ``encode`` of settings that differ from the defaults.
+        The groups ``model``, ``train``, ``encode`` and ``privacy`` of settings that differ from
+        the defaults.
     patient : str or None
         The column that names the patient.
-    holdout : float
-        Share of the patients that are set aside.
+    holdout : float or None
+        Share of the patients that are set aside; None: a tenth, or none of them under
+        differential privacy.
     max_minutes : float or None
         Limit by the clock.
     on_text : {"refuse", "drop"}
         What to do with columns of free text.
     pii : {"drop", "keep", "surrogate"} or None
         What to do with columns that look like direct identifiers.
+    privacy : Privacy or None
+        The differential privacy of the fit; None: it has none.
     """
 
     model: str | type[Model] = "auto"
     seed: int = 0
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     patient: str | None = None
-    holdout: float = 0.1
+    holdout: float | None = None
     max_minutes: float | None = None
     on_text: Literal["refuse", "drop"] = "refuse"
     pii: Literal["drop", "keep", "surrogate"] | None = None
+    privacy: Privacy | None = None
+
+    @property
+    def share_held_out(self) -> float:
+        """Share of the patients that are set aside."""
+        if self.holdout is not None:
+            return self.holdout
+        return 0.1 if self.privacy is None else 0.0
 
 
 def model_class(model: str | type[Model]) -> type[Model]:
@@ -69,7 +82,12 @@ def settings_of(
     ConfigError
         If the model, a group or a key does not exist, or a value has the wrong type.
     """
-    groups = {"model": model_class(model).Config, "train": TrainConfig, "encode": EncodeConfig}
+    groups = {
+        "model": model_class(model).Config,
+        "train": TrainConfig,
+        "encode": EncodeConfig,
+        "privacy": PrivacyConfig,
+    }
     return settings(pairs, groups=groups, file=file)
 
 

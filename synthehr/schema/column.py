@@ -13,6 +13,7 @@ Kind = Literal[
 Role = Literal["feature", "patient", "time", "drop"]
 Answer = Literal["drop", "keep", "surrogate"]
 Level = str | int | float | bool
+Bounds = tuple[float, float] | tuple[str, str]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
@@ -42,7 +43,7 @@ class Column:
     levels : tuple or None
         Levels declared by the user, ascending for ordinal columns. Never inferred: a
         level held by few patients must not enter a schema file.
-    bounds : tuple of two floats or None
+    bounds : tuple of two floats, of two ISO 8601 dates, or None
         Smallest and largest value declared by the user, in the unit of the column.
     unit : str or None
         Unit of the values, such as "mmol/L".
@@ -62,7 +63,7 @@ class Column:
     pandas_type: str | None = None
     nullable: bool = False
     levels: tuple[Level, ...] | None = None
-    bounds: tuple[float, float] | None = None
+    bounds: Bounds | None = None
     unit: str | None = None
     reason: str = ""
     identifier: str | None = None

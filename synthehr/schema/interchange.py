@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from synthehr.schema.column import (
     KINDS,
     ROLES,
     Answer,
+    Bounds,
     Column,
     Kind,
     Level,
@@ -228,15 +230,29 @@ def _levels(value: Any, where: str) -> tuple[Level, ...] | None:
     return tuple(value)
 
 
-def _bounds(value: Any, where: str) -> tuple[float, float] | None:
+def _bounds(value: Any, where: str) -> Bounds | None:
     if value is None:
         return None
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value):
+        return _dates(value, where)
     numbers = isinstance(value, list) and all(
         isinstance(each, int | float) and not isinstance(each, bool) for each in value
     )
     if not numbers or len(value) != 2 or not value[0] <= value[1]:
         raise _wrong(f'"bounds" of {where} are not two ascending numbers', "Write [low, high].")
     return float(value[0]), float(value[1])
+
+
+def _dates(value: list[str], where: str) -> Bounds:
+    try:
+        low, high = map(datetime.fromisoformat, value)
+        if low <= high:
+            return value[0], value[1]
+    except (ValueError, TypeError):
+        pass
+    raise _wrong(
+        f'"bounds" of {where} are not two ascending dates', 'Write ["2015-01-01", "2024-12-31"].'
+    )
 
 
 def _only_known(entry: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

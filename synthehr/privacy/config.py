@@ -1,0 +1,71 @@
+"""Settings of a fit under differential privacy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from synthehr.config import out_of_range
+from synthehr.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """The differential privacy that is asked of a whole fit.
+
+    Attributes
+    ----------
+    epsilon : float
+        Its ε, of everything that touches the records.
+    delta : float or None
+        The δ beside it; by default a power of ten, at most a tenth of one over the patients.
+    public_rows : int or None
+        About how many patients there are (records, where each is one), in public.
+    discover : bool
+        Whether to measure what is not declared in public, at a price.
+    """
+
+    epsilon: float
+    delta: float | None = None
+    public_rows: int | None = None
+    discover: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyConfig:
+    """How a fit under differential privacy spends what it may.
+
+    Attributes
+    ----------
+    marginals : float
+        Share of the budget for noisy marginals; DP-SGD has the rest.
+    clip : float
+        Largest norm of one patient's gradient.
+    """
+
+    marginals: float = 0.25
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.marginals < 1:
+            raise out_of_range("marginals", "above 0 and below 1")
+        if self.clip <= 0:
+            raise out_of_range("clip", "above 0")
+
+
+def asked(
+    epsilon: float | None, delta: float | None, public_rows: int | None, discover: bool
+) -> Privacy | None:
+    """Put what the command line was told together; None where it asks for no privacy.
+
+    Raises
+    ------
+    ConfigError
+        If something is told that means nothing without an ε.
+    """
+    if epsilon is not None:
+        return Privacy(epsilon=epsilon, delta=delta, public_rows=public_rows, discover=discover)
+    told = {"--delta": delta, "--public-rows": public_rows, "--discover": discover or None}
+    for name, value in told.items():
+        if value is not None:
+            raise ConfigError(f"{name} needs --epsilon", hint="for example --epsilon 3")
+    return None

@@ -1,0 +1,184 @@
+"""How a budget is spent: everything is fixed here, in public, before a record is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, final
+
+from synthehr.config import TrainConfig, apply
+from synthehr.errors import ConfigError
+from synthehr.privacy.accountant import epsilon, noise_multiplier
+from synthehr.privacy.config import PrivacyConfig
+from synthehr.privacy.ledger import TRAINING, Entry, suggested_delta
+from synthehr.privacy.mechanisms import Bounded, Gaussian
+from synthehr.privacy.slots import slots_for
+
+MOST_BEYOND = 1.1
+"""A table may have so many times the patients that were declared, and no more."""
+MOST_NOISE = 0.04
+"""A budget is refused where the noise of a count exceeds this share of all patients."""
+
+
+@final
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent, and on how many patients.
+
+    Attributes
+    ----------
+    epsilon, delta : float
+        The privacy that the whole fit has.
+    patients : int
+        About how many there are, in public.
+    most_patients : int
+        The most that the table may have.
+
+    Raises
+    ------
+    ConfigError
+        If one of them makes no sense.
+    """
+
+    epsilon: float
+    delta: float
+    patients: int
+    most_patients: int
+
+    def __post_init__(self) -> None:
+        check_asked(self.epsilon, self.delta)
+        if self.patients < 1:
+            raise ConfigError("--public-rows must be 1 or more", hint="for example 30000")
+        if not 0 < self.delta < 1 / self.patients:
+            raise ConfigError(
+                f"--delta must lie between 0 and 1 / {self.patients}, the number of patients",
+                hint=f"for example --delta {suggested_delta(self.patients):g}",
+            )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The mechanisms of a fit.
+
+    Attributes
+    ----------
+    marginals : Gaussian
+        Of the noisy marginals.
+    training : Gaussian
+        Of DP-SGD: noise, rate and steps.
+    overflow : Bounded
+        The chance that a batch has more patients than slots.
+    slots : int
+        Records of a batch, filled or not.
+    """
+
+    marginals: Gaussian
+    training: Gaussian
+    overflow: Bounded
+    slots: int
+
+    @property
+    def of_training(self) -> tuple[Entry, Entry]:
+        """What training owes to the ledger."""
+        return Entry(TRAINING, self.training), Entry("batches without room", self.overflow)
+
+
+def check_asked(epsilon: float, delta: float) -> None:
+    """Refuse an ε or a δ that no number of patients makes sense of.
+
+    Raises
+    ------
+    ConfigError
+        If it is one.
+    """
+    if not 0 < epsilon < math.inf:
+        raise ConfigError("--epsilon must be above 0", hint="for example --epsilon 3")
+    if not 0 < delta < 1:
+        raise ConfigError("--delta must lie between 0 and 1", hint="for example --delta 1e-6")
+
+
+def private_training(budget: Budget, settings: Mapping[str, Any]) -> TrainConfig:
+    """Choose how to train from what is public, with settings on top."""
+    most = max(64, budget.patients // 4)
+    default = TrainConfig(
+        steps=round(min(2_500, max(500, 800 * budget.epsilon**0.5))),
+        batch_size=min(1024, 1 << (most.bit_length() - 1)),
+        learning_rate=2e-3,
+        ema=0.995,
+        clip=0.0,
+        precision="float32",
+    )
+    return apply(default, settings)
+
+
+@cache
+def planned(
+    budget: Budget, config: PrivacyConfig, *, questions: int, steps: int, batch_size: int
+) -> Plan:
+    """Share a budget out.
+
+    The privacy that normal noise gives adds up as one over its variance. So marginals with a
+    share s of the budget have the noise of the whole budget over the root of s; what they
+    leave, by the exact accountant, is for training.
+
+    Parameters
+    ----------
+    budget : Budget
+        What may be spent.
+    config : PrivacyConfig
+        How.
+    questions : int
+        Histograms that are asked for.
+    steps, batch_size : int
+        Of training.
+
+    Raises
+    ------
+    ConfigError
+        The budget does not suffice for so few patients: with the smallest that would.
+    """
+    whole = noise_multiplier(
+        budget.epsilon, budget.delta, lambda noise: [Gaussian(noise_multiplier=noise)]
+    )
+    per_share = math.sqrt(questions / config.marginals)
+    most_noise = MOST_NOISE * budget.patients / per_share
+    if whole is None or whole > most_noise:
+        raise _too_little(budget, most_noise, whole)
+    marginals = Gaussian(noise_multiplier=whole / math.sqrt(config.marginals))
+    rate = min(1.0, batch_size / budget.patients)
+    slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
+    overflow = Bounded(epsilon=0.0, delta=chance)
+    found = noise_multiplier(
+        budget.epsilon,
+        budget.delta,
+        lambda noise: [
+            marginals,
+            Gaussian(noise_multiplier=noise, rate=rate, times=steps),
+            overflow,
+        ],
+    )
+    if found is None:
+        raise _too_little(budget, most_noise, whole)
+    training = Gaussian(noise_multiplier=found, rate=rate, times=steps)
+    return Plan(marginals=marginals, training=training, overflow=overflow, slots=slots)
+
+
+def _too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:
+    least = epsilon([Gaussian(noise_multiplier=most_noise)], budget.delta)
+    patients = (
+        "more" if whole is None else f"{_round_up(budget.patients * whole / most_noise):,.0f}"
+    )
+    return ConfigError(
+        f"{budget.patients:,} patients are too few for ε = {budget.epsilon:g}: the noise would "
+        "drown them",
+        hint=f"--epsilon {_round_up(least):g} could work, and so could {patients} patients",
+    )
+
+
+def _round_up(value: float) -> float:
+    """Round up to two digits."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return round(math.ceil(value / unit) * unit, 10)

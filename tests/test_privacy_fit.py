@@ -1,0 +1,218 @@
+"""A fit under differential privacy: what it needs, what it refuses, and what it writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from commands import refused, run
+from ward import CODES, PATIENTS, PRIVACY, SETTINGS, declared, fitted_privately, private, ward
+
+from synthehr import Privacy, Synthesizer, load
+from synthehr.artifact import read_metadata
+from synthehr.artifact import save as save_artifact
+from synthehr.errors import ConfigError, InputError, SynthehrError
+from synthehr.privacy.ledger import Ledger
+from synthehr.split import as_fitted
+
+
+def spent(synthesizer: Synthesizer) -> dict[str, Any]:
+    return synthesizer.record["privacy"]
+
+
+def with_settings(**train: Any) -> Synthesizer:
+    return Synthesizer(seed=1, settings={**SETTINGS, "train": {**SETTINGS["train"], **train}})
+
+
+def test_the_ledger_in_the_file_adds_up_to_what_was_asked(tmp_path: Path) -> None:
+    fitted_privately().save(tmp_path / "m.synthehr")
+    written = read_metadata(tmp_path / "m.synthehr").content["record"]["privacy"]
+    ledger = Ledger.from_json(written)
+    assert 0.9 * PRIVACY.epsilon < ledger.epsilon <= PRIVACY.epsilon
+    assert (ledger.delta, ledger.public_patients) == (PRIVACY.delta, PATIENTS)
+    assert [entry.what for entry in ledger.entries] == [
+        "one-way marginals of 5 columns",
+        "training",
+        "batches without room",
+    ]
+    assert ledger.entries[1].mechanism.times == SETTINGS["train"]["steps"]
+    assert written["claim"] == list(ledger.claim())
+
+
+def test_it_samples_with_the_data_gone_and_in_the_tables_types(tmp_path: Path) -> None:
+    fitted_privately().save(tmp_path / "m.synthehr")
+    drawn = load(tmp_path / "m.synthehr").sample(300, seed=1)
+    table = pa.Table.from_pandas(drawn, preserve_index=False)
+    assert table.column_names == ward().column_names
+    assert set(drawn["code"].dropna()) <= set(CODES)
+    assert drawn["age"].dropna().between(18, 95).all()
+    assert drawn["admitted"].dropna().astype(str).between("2020-01-01", "2021-12-31").all()
+    assert not set(drawn["mrn"]) & set(ward()["mrn"].to_pylist())
+    assert load(tmp_path / "m.synthehr").sample(seed=1).shape[0] == PATIENTS
+
+
+@pytest.mark.parametrize("n", [PATIENTS - 1, PATIENTS + 1])
+def test_one_patient_more_or_less_changes_no_setting(n: int) -> None:
+    ours = fitted_privately().record
+    theirs = private().fit(ward(n), declared(), privacy=PRIVACY).record
+    assert ours == theirs
+
+
+def test_the_noise_hangs_on_no_seed() -> None:
+    again = private().fit(ward(), declared(), privacy=PRIVACY)
+    one, two = (each.artifact.model.state_dict() for each in (fitted_privately(), again))
+    assert one.keys() == two.keys()
+    assert not all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_what_is_not_declared_is_named() -> None:
+    bare = declared().with_columns(
+        *(replace(declared()[name], bounds=None, levels=None) for name in ("age", "lab", "code"))
+    )
+    with pytest.raises(ConfigError, match="the bounds of age, lab and the levels of code") as error:
+        private().fit(ward(), bare, privacy=PRIVACY)
+    assert "--discover" in (error.value.hint or "")
+    with pytest.raises(ConfigError, match="needs a schema"):
+        private().fit(ward(), privacy=PRIVACY)
+
+
+def test_what_lies_outside_is_put_inside_without_a_word() -> None:
+    table = ward()
+    age = table["age"].to_numpy().copy()
+    age[0] = 4_321
+    code = table["code"].to_pylist()
+    code[0] = "SECRET"
+    table = table.set_column(1, "age", pa.array(age)).set_column(3, "code", pa.array(code))
+    synthesizer = private().fit(table, declared(), privacy=PRIVACY)
+    assert max(synthesizer.sample(200, seed=1)["age"].drop_null().to_pylist()) <= 95
+    assert "SECRET" not in json.dumps(synthesizer.artifact.encoder.state()[0])
+
+
+def test_a_patient_with_many_records_is_one_patient() -> None:
+    table = pa.concat_tables([ward(), ward(400, 1), ward(200, 2)])
+    synthesizer = private().fit(table, declared(role="patient"), privacy=PRIVACY)
+    visits = synthesizer.artifact.encoder.visits
+    assert visits is not None
+    assert float(visits.sizes @ visits.shares) == pytest.approx(1.6, abs=0.1)
+    assert synthesizer.record["records"] == pytest.approx(1_600, abs=100)
+    assert synthesizer.record["patients"] == PATIENTS
+    assert spent(synthesizer)["public_patients"] == PATIENTS
+    drawn = synthesizer.sample(500, seed=1)
+    assert len(set(drawn["mrn"].to_pylist())) < 450
+
+
+def test_too_few_patients_are_refused_with_what_could_work() -> None:
+    with pytest.raises(ConfigError, match=r"1,000 patients are too few for ε = 0\.05") as error:
+        private().fit(ward(), declared(), privacy=replace(PRIVACY, epsilon=0.05))
+    words = (error.value.hint or "").split()
+    enough = float(words[1])
+    assert 0.05 < enough < 5
+    private().prepare(ward(), declared(), privacy=replace(PRIVACY, epsilon=enough))
+
+
+def test_more_patients_than_declared_are_refused() -> None:
+    with pytest.raises(InputError, match="more than 1,100 patients"):
+        private().fit(ward(1_200), declared(), privacy=PRIVACY)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"epsilon": 0.0}, "--epsilon must be above 0"),
+        ({"epsilon": float("nan")}, "--epsilon must be above 0"),
+        ({"epsilon": float("inf")}, "--epsilon must be above 0"),
+        ({"delta": 0.0}, "--delta must lie between"),
+        ({"delta": 1e-3}, "--delta must lie between"),
+        ({"public_rows": 0}, "--public-rows must be 1 or more"),
+    ],
+)
+def test_budgets_that_make_no_sense_are_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        private().fit(ward(), declared(), privacy=replace(PRIVACY, **change))
+
+
+@pytest.mark.parametrize("setting", ["patience", "clip", "precision"])
+def test_settings_that_look_at_records_are_refused_by_name(setting: str) -> None:
+    value = "float32" if setting == "precision" else 3
+    with pytest.raises(ConfigError, match=f"train.{setting} does not go with --epsilon"):
+        with_settings(**{setting: value}).fit(ward(), declared(), privacy=PRIVACY)
+
+
+def test_ways_of_ending_that_look_at_records_or_the_clock_are_refused() -> None:
+    with pytest.raises(ConfigError, match="--holdout does not go"):
+        private().fit(ward(), declared(), holdout=0.2, privacy=PRIVACY)
+    with pytest.raises(ConfigError, match="--max-minutes does not go"):
+        private().fit(ward(), declared(), max_minutes=1.0, privacy=PRIVACY)
+    prepared = private().prepare(ward(), declared(), privacy=PRIVACY)
+    with pytest.raises(ConfigError, match="--resume does not go"):
+        private().train(prepared, resume=True)
+
+
+def test_a_claim_that_training_does_not_bear_out_is_not_written(tmp_path: Path) -> None:
+    artifact = fitted_privately().artifact
+    longer = artifact._replace(record={**artifact.record, "steps": 11})
+    with pytest.raises(ConfigError, match="updated 11 times, and 10 are accounted for"):
+        save_artifact(tmp_path / "m.synthehr", longer)
+    ledger = {**spent(fitted_privately()), "epsilon": 0.5}
+    cheaper = artifact._replace(record={**artifact.record, "privacy": ledger})
+    with pytest.raises(ConfigError, match="do not add up"):
+        save_artifact(tmp_path / "m.synthehr", cheaper)
+    assert not (tmp_path / "m.synthehr").exists()
+
+
+def test_training_that_looks_once_too_often_is_not_kept() -> None:
+    prepared = private().prepare(ward(), declared(), privacy=PRIVACY)
+    more = replace(prepared, training=replace(prepared.training, steps=11))
+    with pytest.raises(SynthehrError, match="looked at 11 times, and 10 are accounted"):
+        private().train(more)
+
+
+def test_the_file_does_not_say_how_many_there_were() -> None:
+    record = private().fit(ward(PATIENTS - 7), declared(), privacy=PRIVACY).record
+    assert str(PATIENTS - 7) not in json.dumps(record)
+    fitted, aside = as_fitted(ward(PATIENTS - 7), None, record)
+    assert (fitted.num_rows, aside.num_rows) == (PATIENTS - 7, 0)
+
+
+def test_the_made_up_table_is_near_the_real_one() -> None:
+    drawn = fitted_privately().artifact.encoder
+    age = drawn.columns[drawn.field_index("age")]
+    place = drawn.field_index("died")
+    assert drawn.fields[place].shares.max() == pytest.approx(
+        1 - np.mean(ward()["died"].to_numpy(zero_copy_only=False)), abs=0.05
+    )
+    assert age.field.size > 5
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, schema, model = tmp_path / "t.parquet", tmp_path / "s.json", tmp_path / "m.synthehr"
+    pq.write_table(ward(), table)
+    declared().write(schema)
+    words = ["fit", table, "-o", model, "--epsilon", 4, "--public-rows", PATIENTS, "--seed", 1]
+    words += ["--set", "train.steps=5", "--set", "train.batch_size=64", "--set", "model.width=16"]
+    assert "needs a schema" in refused(run(capsys, *words))
+    done = run(capsys, *words, "--schema", schema, "--json")
+    assert done.code == 0, done.err
+    assert "one-way marginals of 5 columns" in done.err
+    assert "differentially private" in done.err
+    assert json.loads(done.out)["privacy"]["delta"] == 1e-4
+    shown = run(capsys, "inspect", model)
+    assert "all together" in shown.out
+    assert "(3." in shown.out and ", 0.0001)-differentially private" in shown.out
+    assert "needs --epsilon" in refused(run(capsys, "fit", table, "--delta", 1e-6, "--force"))
+    plan = run(capsys, *words, "--schema", schema, "--dry-run", "--json", "--force")
+    assert json.loads(plan.out)["privacy"]["entries"][1]["times"] == 5
+
+
+def test_a_setting_of_privacy_needs_an_epsilon() -> None:
+    synthesizer = Synthesizer(seed=1, settings={"privacy": {"clip": 0.5}})
+    with pytest.raises(ConfigError, match="--set privacy needs --epsilon"):
+        synthesizer.fit(ward())
+    assert Privacy(epsilon=1.0).discover is False
