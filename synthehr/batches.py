@@ -128,4 +128,4 @@ class Balanced:
         place = self.starts[slot] + (draws[1] * self.counts[slot]).long()
         index = self.records[row, place]
         condition = torch.stack([self.columns[row], slot - self.first[row]], 1)
-        return Batch(take(self.codes, index), condition, generator)
+        return Batch(take(self.codes, index), condition, generator, asked=condition)

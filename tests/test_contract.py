@@ -147,7 +147,8 @@ def test_losses_have_the_shapes_that_the_loop_needs(kind: type[Model]) -> None:
     condition = torch.stack([torch.full((32,), DIAGNOSIS), codes[:, 0, DIAGNOSIS]], 1)
     balanced = condition if kind.batching == "balanced" else None
     for step in range(6):
-        batch = Batch(codes, balanced, torch.default_generator.manual_seed(step))
+        random = torch.default_generator.manual_seed(step)
+        batch = Batch(codes, balanced, random, asked=balanced)
         for loss in model.losses(batch, step):
             assert any(True for _ in model.get_submodule(loss.child).parameters())
             assert loss.per_record is not None or loss.public is not None

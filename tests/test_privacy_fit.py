@@ -155,6 +155,24 @@ def test_ways_of_ending_that_look_at_records_or_the_clock_are_refused() -> None:
         private().train(prepared, resume=True)
 
 
+@pytest.mark.parametrize("model", ["vae", "gan", "cgan"])
+def test_every_model_can_be_private(model: str) -> None:
+    synthesizer = private(model=model).fit(ward(), declared(), privacy=PRIVACY)
+    training = spent(synthesizer)["entries"][1]
+    assert (training["what"], training["times"]) == ("training", 10)
+    assert synthesizer.sample(100, seed=1).num_rows == 100
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "value"),
+    [("gan", "group", 8), ("gan", "penalty", 0.1), ("gan", "anchor", 1.0), ("cgan", "group", 2)],
+)
+def test_what_mixes_records_is_refused_by_name(model: str, setting: str, value: float) -> None:
+    settings = {**SETTINGS, "model": {setting: value}}
+    with pytest.raises(ConfigError, match=rf"model\.{setting} must be"):
+        Synthesizer(model, seed=1, settings=settings).fit(ward(), declared(), privacy=PRIVACY)
+
+
 def test_a_claim_that_training_does_not_bear_out_is_not_written(tmp_path: Path) -> None:
     artifact = fitted_privately().artifact
     longer = artifact._replace(record={**artifact.record, "steps": 11})

@@ -13,7 +13,7 @@ from synthehr import Privacy, Schema, Synthesizer
 
 PATIENTS = 1_000
 CODES = ("A", "B", "C", "D")
-SETTINGS = {"train": {"steps": 10, "batch_size": 64}, "model": {"width": 16, "blocks": 1}}
+SETTINGS = {"train": {"steps": 10, "batch_size": 64}, "model": {"width": 16}}
 PRIVACY = Privacy(epsilon=4.0, delta=1e-4, public_rows=PATIENTS)
 
 

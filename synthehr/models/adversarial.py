@@ -14,9 +14,9 @@ which mends what does not belong together. `gan.py` and `cgan.py` build the two 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,13 @@ from synthehr.models.spans import Axes, Spans, gumbel
 
 WRITTEN = 50.0
 """Added to the logit of a given token; no noise outweighs it."""
+PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "group": 1, "anchor": 0.0}
+"""Under differential privacy: the penalty and groups mix records, and the critic alone, whose
+gradient is clipped, sees any."""
+PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "model": {"width": 128, "depth": 1},
+    "train": {"betas": (0.5, 0.95)},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,31 +240,33 @@ def adversarial_losses(
     generator: Generator,
     critic: Critic,
     batch: Batch,
-    given: Tensor | None,
+    given: tuple[Tensor | None, Tensor | None],
     config: AdversarialConfig,
     step: int,
 ) -> Iterator[Loss]:
     """Yield the critic's loss, and every `critic_steps` the generator's.
 
+    Given are the tokens that the records hold, and those that made-up records are asked for.
     With ``anchor = 0`` only the critic sees records, and with ``group = 1`` each entry of
     its `per_record` depends on one record alone.
     """
     random = batch.generator
-    fake = generator(generator.randomness(len(batch.codes), random), given)
+    held, asked = given
+    fake = generator(generator.randomness(len(batch.codes), random), asked)
     real = critic.real(batch.codes, random)
     shown = Records(*(tensor.detach() for tensor in fake))
-    loss = functional.softplus(-critic(real, given))
-    public = functional.softplus(critic(shown, given)).mean()
+    loss = functional.softplus(-critic(real, held))
+    public = functional.softplus(critic(shown, asked)).mean()
     if config.penalty > 0 and step % config.penalty_every == 0:
         weight = 0.5 * config.penalty * config.penalty_every
-        loss = loss + weight * critic.steepness(real, given)
-        public = public + weight * critic.steepness(shown, given).mean()
+        loss = loss + weight * critic.steepness(real, held)
+        public = public + weight * critic.steepness(shown, asked).mean()
     yield Loss("critic", per_record=loss, public=public)
     if step % config.critic_steps == config.critic_steps - 1:
-        public = functional.softplus(-critic(fake, given)).mean()
+        public = functional.softplus(-critic(fake, asked)).mean()
         anchor = None
         if config.anchor > 0:
-            anchor = config.anchor * generator.bound(batch.codes, real, given, random)
+            anchor = config.anchor * generator.bound(batch.codes, real, held, random)
         yield Loss("generator", per_record=anchor, public=public)
 
 

@@ -46,11 +46,14 @@ class Batch(NamedTuple):
         each record, and the token it holds there.
     generator : torch.Generator
         The source of all randomness of this step, seeded by the loop.
+    asked : Tensor of shape (B, 2), int64, or None
+        Likewise what made-up records are asked for; no patient is to be seen in it.
     """
 
     codes: Tensor
     condition: Tensor | None
     generator: torch.Generator
+    asked: Tensor | None = None
 
 
 class Loss(NamedTuple):

@@ -20,6 +20,8 @@ from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.adversarial import (
+    PRIVATE_ONLY,
+    PRIVATE_SETTINGS,
     AdversarialConfig,
     Chance,
     Generator,
@@ -79,6 +81,9 @@ class ConditionalGAN(Model):
     sizes: Tensor
     shares: Tensor
 
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = PRIVATE_SETTINGS
+    private_only: ClassVar[Mapping[str, Any]] = PRIVATE_ONLY
+
     def __init__(self, fields: Fields, config: ConditionalGANConfig) -> None:
         super().__init__()
         self.config = config
@@ -118,7 +123,12 @@ class ConditionalGAN(Model):
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
         """Yield the critic's loss, then the generator's."""
         assert batch.condition is not None, "balanced batches say what they were drawn by"
-        given = self.spans.start[batch.condition[:, 0]] + batch.condition[:, 1]
+        assert batch.asked is not None, "and what made-up records are asked for"
+        held, asked = (
+            self.spans.start[condition[:, 0]] + condition[:, 1]
+            for condition in (batch.condition, batch.asked)
+        )
+        given = held, asked
         return adversarial_losses(self.generator, self.critic, batch, given, self.config, step)
 
     @torch.no_grad()

@@ -12,6 +12,8 @@ from torch import Tensor
 from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
 from synthehr.models.adversarial import (
+    PRIVATE_ONLY,
+    PRIVATE_SETTINGS,
     AdversarialConfig,
     Generator,
     adversarial_losses,
@@ -44,6 +46,9 @@ class GAN(Model):
 
     Config: ClassVar[type] = GANConfig
 
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = PRIVATE_SETTINGS
+    private_only: ClassVar[Mapping[str, Any]] = PRIVATE_ONLY
+
     def __init__(self, fields: Fields, config: GANConfig) -> None:
         super().__init__()
         self.config = config
@@ -69,7 +74,9 @@ class GAN(Model):
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
         """Yield the critic's loss, then the generator's."""
-        return adversarial_losses(self.generator, self.critic, batch, None, self.config, step)
+        return adversarial_losses(
+            self.generator, self.critic, batch, (None, None), self.config, step
+        )
 
     @torch.no_grad()
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:

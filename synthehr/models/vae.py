@@ -167,6 +167,9 @@ class VAE(Model):
     """
 
     Config: ClassVar[type] = VAEConfig
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {"width": 128, "depth": 1, "latent": 16}
+    }
 
     weights: Tensor
     means: Tensor

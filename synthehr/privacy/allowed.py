@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConfigError
-from synthehr.models.base import Batch, Model
+from synthehr.models.base import Model
+from synthehr.privacy.conditions import Conditions
 from synthehr.privacy.dpsgd import DpSgd
 from synthehr.privacy.per_record import RULES
 from synthehr.privacy.slots import Slots
@@ -48,8 +49,13 @@ def refuse_foreign_layers(model: Model) -> None:
                 _refuse("frozen weights are not known to be public")
 
 
-def rehearse(model: Model, fields: Fields) -> None:
+def rehearse(model: Model, fields: Fields) -> int:
     """Compute losses of made-up records, and check what differential privacy rests on.
+
+    Returns
+    -------
+    int
+        How often a step looks at its records: once for each loss that saw them.
 
     Raises
     ------
@@ -59,7 +65,7 @@ def rehearse(model: Model, fields: Fields) -> None:
     """
     refuse_foreign_layers(model)
     made_up = _made_up(fields)
-    slots = Slots(made_up.short(), None, 1.0, len(made_up))
+    slots = Slots(made_up.short(), None, 1.0, len(made_up), Conditions.of(model, fields))
     slots.filled = torch.ones(len(made_up), dtype=torch.bool)
     engine = DpSgd(model, slots, clip=1e30, noise_multiplier=0.0, expected=1.0)
     kept = [buffer.clone() for buffer in model.buffers()]
@@ -79,12 +85,13 @@ def rehearse(model: Model, fields: Fields) -> None:
                 _refuse("a weight is used outside its layer, so its gradient escapes the rules")
     if any(not torch.equal(one, two) for one, two in zip(kept, model.buffers(), strict=True)):
         _refuse("the model keeps statistics of the records it saw")
+    return len(found)
 
 
 def _private(model: Model, engine: DpSgd, codes: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Give the losses of records, each with its child, from equal random numbers."""
     torch.manual_seed(0)
-    for loss in model.losses(Batch(codes, None, torch.default_generator), 0):
+    for loss in model.losses(engine.slots.batch(codes, torch.default_generator), 0):
         if loss.per_record is not None:
             if loss.per_record.shape != (len(codes),):
                 _refuse("a loss of records has another shape than one number a record")

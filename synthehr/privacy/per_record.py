@@ -73,7 +73,7 @@ def _columns_sum(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Gradien
 
 
 def _embedding_norms(layer: nn.Embedding, x: Tensor, gradient: Tensor) -> Tensor:
-    x, gradient = x.flatten(1), gradient.flatten(1, -2)
+    x, gradient = x.reshape(len(x), -1), gradient.reshape(len(x), -1, gradient.shape[-1])
     # Rows that a record looks up twice add up before they are squared.
     same = x[:, :, None] == x[:, None, :]
     return ((gradient @ gradient.mT) * same).sum((1, 2)).clamp_(min=0.0)

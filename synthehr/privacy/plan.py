@@ -73,12 +73,24 @@ class Plan:
         The chance that a batch has more patients than slots.
     slots : int
         Records of a batch, filled or not.
+    looks : int
+        How often a step looks at its batch.
     """
 
     marginals: Gaussian
     training: Gaussian
     overflow: Bounded
     slots: int
+    looks: int
+
+    @property
+    def noise_of_a_look(self) -> float:
+        """Noise multiplier of one look.
+
+        L looks at one batch, each with noise of its own, are one look at a vector L times as
+        long: one normal mechanism with a noise multiplier smaller by the root of L.
+        """
+        return self.training.noise_multiplier * math.sqrt(self.looks)
 
     @property
     def of_training(self) -> tuple[Entry, Entry]:
@@ -116,7 +128,13 @@ def private_training(budget: Budget, settings: Mapping[str, Any]) -> TrainConfig
 
 @cache
 def planned(
-    budget: Budget, config: PrivacyConfig, *, questions: int, steps: int, batch_size: int
+    budget: Budget,
+    config: PrivacyConfig,
+    *,
+    questions: int,
+    steps: int,
+    batch_size: int,
+    looks: int,
 ) -> Plan:
     """Share a budget out.
 
@@ -132,8 +150,8 @@ def planned(
         How.
     questions : int
         Histograms that are asked for.
-    steps, batch_size : int
-        Of training.
+    steps, batch_size, looks : int
+        Of training; how often a step looks at its batch.
 
     Raises
     ------
@@ -163,7 +181,7 @@ def planned(
     if found is None:
         raise _too_little(budget, most_noise, whole)
     training = Gaussian(noise_multiplier=found, rate=rate, times=steps)
-    return Plan(marginals=marginals, training=training, overflow=overflow, slots=slots)
+    return Plan(marginals=marginals, training=training, overflow=overflow, slots=slots, looks=looks)
 
 
 def _too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:

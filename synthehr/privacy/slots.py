@@ -20,6 +20,7 @@ from torch import Tensor
 
 from synthehr.models.base import Batch
 from synthehr.privacy import noise
+from synthehr.privacy.conditions import Conditions
 
 OVERFLOW = 1e-3
 """Share of δ that may go to batches that have more records than slots."""
@@ -67,6 +68,8 @@ class Slots:
         Probability that a patient is in a batch.
     slots : int
         Records of a batch, filled or not.
+    conditions : Conditions, optional
+        For models whose records are drawn under conditions.
 
     Attributes
     ----------
@@ -75,11 +78,17 @@ class Slots:
     """
 
     def __init__(
-        self, codes: Tensor, patients: NDArray[np.int64] | None, rate: float, slots: int
+        self,
+        codes: Tensor,
+        patients: NDArray[np.int64] | None,
+        rate: float,
+        slots: int,
+        conditions: Conditions | None = None,
     ) -> None:
         self.codes = codes
         self.rate = rate
         self.slots = slots
+        self.conditions = conditions
         self.filled = torch.zeros(slots, dtype=torch.bool, device=codes.device)
         owners = np.arange(len(codes)) if patients is None else patients
         self._order = torch.from_numpy(np.argsort(owners, kind="stable"))
@@ -99,4 +108,10 @@ class Slots:
         self.filled = torch.zeros(self.slots, dtype=torch.bool)
         self.filled[places] = True
         self.filled = self.filled.to(device)
-        return Batch(codes, None, generator)
+        return self.batch(codes, generator)
+
+    def batch(self, codes: Tensor, generator: torch.Generator) -> Batch:
+        """Make a batch of chosen records, (slots, 2, D)."""
+        if self.conditions is None:
+            return Batch(codes, None, generator)
+        return self.conditions.batch(codes, generator)

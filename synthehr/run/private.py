@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from synthehr.config import apply, typed
 from synthehr.encode.config import EncodeConfig
+from synthehr.encode.fields import Field, Fields
 from synthehr.encode.table import TableEncoder
 from synthehr.encode.visits import Visits
 from synthehr.errors import ConfigError, InputError, TrainingError
 from synthehr.privacy.allowed import rehearse
+from synthehr.privacy.conditions import Conditions
 from synthehr.privacy.config import Privacy, PrivacyConfig
 from synthehr.privacy.discovery import discover
 from synthehr.privacy.dpsgd import DpSgd
@@ -51,8 +53,10 @@ REFUSED = {
 """Settings of training that do not go with differential privacy, and why."""
 DELTA = 1e-6
 """δ where neither it nor the number of patients is declared."""
-ENCODING = EncodeConfig(extremes="mean")
-"""The made-up table has no patients, so that nothing has to be trimmed."""
+STAND_IN: Fields = tuple(
+    Field(name, np.full(3, 1 / 3), np.ones(3, dtype=np.int64), None, None, None) for name in "ab"
+)
+"""Columns by which a model is tried before anything is known of the real ones."""
 
 
 def prepare_private(source: Source, schema: Schema | None, options: Options) -> Preparation:
@@ -78,12 +82,14 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
     training = private_training(
         budget, {**cls.private_settings.get("train", {}), **options.settings.get("train", {})}
     )
+    looks = rehearse(built(STAND_IN, budget.patients, options)[0], STAND_IN)
     plan = planned(
         budget,
         privacy,
         questions=questions(domains, settled.patient is not None),
         steps=training.steps,
         batch_size=training.batch_size,
+        looks=looks,
     )
     _check_number(table.num_rows if patients is None else int(patients.max()) + 1, budget)
     measured = measure(
@@ -94,7 +100,7 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         multiplier=plan.marginals.noise_multiplier,
         rng=generator(options.seed, ENCODER),
     )
-    encoding = apply(ENCODING, options.settings.get("encode", {}))
+    encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
     encoder = _encoder(measured.table, measured.visits, settled, table.schema, encoding)
     model, config = built(encoder.fields, budget.patients, options)
     rehearse(model, encoder.fields)
@@ -137,12 +143,18 @@ def train_private(
     training, plan = prepared.training, part.plan
     codes = torch.from_numpy(prepared.codes)
     made_up = torch.from_numpy(part.made_up)
-    slots = Slots(codes.to(runtime.device), part.patients, plan.training.rate, plan.slots)
+    slots = Slots(
+        codes.to(runtime.device),
+        part.patients,
+        plan.training.rate,
+        plan.slots,
+        Conditions.of(prepared.model, prepared.encoder.fields),
+    )
     engine = DpSgd(
         prepared.model,
         slots,
         clip=part.clip,
-        noise_multiplier=plan.training.noise_multiplier,
+        noise_multiplier=plan.noise_of_a_look,
         expected=training.batch_size,
     )
     with engine.watching():
@@ -157,10 +169,11 @@ def train_private(
             draw=slots,
             step_child=engine,
         )
-    if engine.steps != plan.training.times:
+    accounted = plan.training.times * plan.looks
+    if engine.steps != accounted:
         raise TrainingError(
-            f"records were looked at {engine.steps} times, and {plan.training.times} are accounted "
-            "for, so nothing is claimed or kept",
+            f"records were looked at {engine.steps} times, and {accounted} are accounted for, so "
+            "nothing is claimed or kept",
             hint="train this model without differential privacy",
         )
     prepared.model.finish(made_up)
@@ -201,7 +214,8 @@ def _check_options(options: Options) -> None:
     for key, value in typed(cls.Config, options.settings.get("model", {}), "model").items():
         if key in cls.private_only and value != cls.private_only[key]:
             raise ConfigError(
-                f"model.{key} must be {cls.private_only[key]} with --epsilon: it would mix records",
+                f"model.{key} must be {cls.private_only[key]} with --epsilon: more than "
+                "the clipped part of a step would see records, or records of others",
                 hint="leave it out",
             )
 
