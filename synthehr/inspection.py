@@ -16,7 +16,7 @@ from synthehr.encode.axis import combined, has_axis, to_axis
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.rare import holders
-from synthehr.errors import InputError
+from synthehr.errors import ConfigError, InputError
 from synthehr.io import Source, read
 from synthehr.privacy.listing import ledger_text
 from synthehr.schema.column import shown
@@ -187,10 +187,18 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
 
     Raises
     ------
+    ConfigError
+        If the model is differentially private.
     InputError
         If the table has none of the model's columns.
     """
     artifact = load(model)
+    if artifact.record.get("privacy") is not None:
+        raise ConfigError(
+            "this model is differentially private: what it holds are noisy answers, and where they "
+            "agree with a patient it is by chance",
+            hint=f"its ledger says what it gives away: synthehr inspect {model}",
+        )
     rows = read(table).table
     names = [name for name in rows.column_names if name in artifact.schema]
     if not names:

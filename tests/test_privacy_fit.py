@@ -225,6 +225,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "all together" in shown.out
     assert "(3." in shown.out and ", 0.0001)-differentially private" in shown.out
     assert "needs --epsilon" in refused(run(capsys, "fit", table, "--delta", 1e-6, "--force"))
+    assert "by chance" in refused(run(capsys, "inspect", model, "--against", table))
     plan = run(capsys, *words, "--schema", schema, "--dry-run", "--json", "--force")
     assert json.loads(plan.out)["privacy"]["entries"][1]["times"] == 5
 
