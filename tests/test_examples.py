@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from synthehr.demo import simulate
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -25,3 +28,15 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_the_recovery_works_where_rows_are_kept_and_finds_none_in_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    attack = import_module("04_recovery")
+    table = simulate(600, 0).to_pandas()[[*attack.COLUMNS, "age"]].dropna().head(400)
+    table = table.reset_index(drop=True)
+    kept = [list(table.groupby(name, observed=True).indices.values()) for name in attack.COLUMNS]
+    assert attack.recovered({"rows_by_category": kept}, table) == 400
+    assert attack.recovered(attack.ours(table), table) == 0
