@@ -49,6 +49,7 @@ SCALES = {
     "utility": ReadingScale(0.5, 1.0, 0.02, 0.10),
     "missingness": ReadingScale(0.25, 0.0, 0.01, 0.05),
     "coverage": ReadingScale(0.0, 1.0, 0.05, 0.20),
+    "privacy": ReadingScale(0.0, 1.0, math.nan, math.nan),
     "similarity": ReadingScale(0.0, 1.0, math.nan, math.nan),
     "diagnostic": ReadingScale(0.5, 1.0, 0.01, 0.05),
 }
@@ -73,6 +74,17 @@ _TITLES = {
     "rare_levels_held": "Rare levels that are held",
     "alpha_precision": "Records that are plausible (α-precision)",
     "beta_recall": "Real records that are covered (β-recall)",
+    "membership_auc": "Telling members from others",
+    "membership_tpr_1": "Members found at 1 % false alarms",
+    "membership_tpr_01": "Members found at 0.1 % false alarms",
+    "isolated_auc": "Telling isolated members from others",
+    "isolated_tpr_1": "Isolated members found at 1 % false alarms",
+    "isolated_tpr_01": "Isolated members found at 0.1 % false alarms",
+    "singling_out": "Singling out by several columns",
+    "singling_out_univariate": "Singling out by one column",
+    "linkability": "Linking two halves of a record",
+    "attribute_inference": "Inferring a column from the others, mean",
+    "attribute_inference_worst": "Inferring a column from the others, worst column",
     "exact_copies": "Exact copies of training records",
     "near_copies": "Near copies of training records",
     "nearer_to_training": "Nearer to training than to held-out records",
@@ -126,9 +138,9 @@ def distance(metric: Metric) -> float | None:
 
 
 def reading(metric: Metric) -> Reading:
-    """Read a figure: near its ceiling, apart, or far; similarity figures are never read."""
+    """Read a figure: near its ceiling, apart, or far; privacy and similarity are never read."""
     scale, gap = scale_of(metric), distance(metric)
-    if metric.section == "similarity" or gap is None:
+    if metric.section in ("similarity", "privacy") or gap is None:
         return "unread"
     ceiling = metric.ceiling if metric.ceiling is not None else math.nan
     inside = (
