@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from synthehr.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
     from synthehr.evaluation.report import Report
+    from synthehr.evaluation.task import Informed
     from synthehr.schema.table import Schema
 
 DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.9}
@@ -17,6 +18,9 @@ DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.
 
 COMPARED = ("exact_copies", "near_copies", "nearer_to_training")
 """Privacy figures that must not lie surely above what real records score."""
+
+TOLD_APART = 0.53
+"""AUROC of membership attacks up to which a table passes even if no null run reaches it."""
 
 
 def limits_of(pairs: Iterable[str]) -> dict[str, float]:
@@ -67,9 +71,10 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
     Returns
     -------
     tuple of str
-        One sentence for each gate that fails: `DEFAULT_LIMITS`, the user's limits, and the
-        figures in `COMPARED` that the user did not mention, where their whole interval lies
-        above that of as few held-out records.
+        One sentence for each gate that fails: `DEFAULT_LIMITS`, the user's limits, and of
+        the figures that the user did not mention those in `COMPARED` whose whole interval lies
+        above that of as few held-out records, and attacks that surely succeed. A gate does not
+        ask for the upper end of an interval: a small table could never pass.
     """
     from synthehr.evaluation.metric import wilson
 
@@ -87,7 +92,25 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
                 f"{name}: its whole interval, from {metric.low:.3f} on, is above what "
                 f"{held_out} real records may score ({highest:.3f})"
             )
-    return tuple(sentences)
+    return (*sentences, *_successes(report, limits))
+
+
+def _successes(report: Report, limits: Mapping[str, float]) -> Iterator[str]:
+    """Name the attacks that surely succeed."""
+    from synthehr.evaluation.verdicts import LINE, over_the_line, told_apart
+
+    for result in report.results.membership:
+        name = "membership_auc" if result.target == "random" else "isolated_auc"
+        if result.attack != "ensemble" or name in limits:
+            continue
+        if told_apart(result) and result.auc.low > TOLD_APART:
+            yield (
+                f"{name}: its whole interval, from {result.auc.low:.3f} on, is above what "
+                f"held-out patients among themselves score ({result.auc_null.high:.3f})"
+            )
+    for metric in report.metrics:
+        if metric.name not in limits and over_the_line(metric):
+            yield f"{metric.name}: its whole interval, from {metric.low:.3f} on, is above {LINE}"
 
 
 def assess(
@@ -127,14 +150,17 @@ def assess(
     SynthehrError
         If a table cannot be read or they do not belong together.
     """
-    from synthehr.artifact import read_metadata
+    from synthehr.artifact import load, read_metadata
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.io import read
+    from synthehr.models import MODELS
+    from synthehr.run.informed import loss_attack
     from synthehr.schema.table import Schema
     from synthehr.seeds import settled
     from synthehr.split import as_fitted
 
     record: dict[str, Any] | None = None
+    informed: dict[str, Informed] = {}
     known = Schema.read(schema) if isinstance(schema, Path) else schema
     if model is not None:
         if holdout is not None:
@@ -144,8 +170,10 @@ def assess(
         content = read_metadata(model).content
         record = content["record"]
         known = known or Schema.from_json(content["schema"])
-        real, holdout = as_fitted(read(real).table, known.patient, content["record"])
-        holdout = holdout if holdout.num_rows else None
+        real, aside = as_fitted(read(real).table, known.patient, content["record"])
+        holdout = aside if aside.num_rows else None
+        if holdout is not None and content["model"]["name"] in MODELS:
+            informed = loss_attack(load(model), real, aside)
     return evaluate(
         real,
         synthetic,
@@ -155,4 +183,5 @@ def assess(
         patient=patient,
         seed=0 if seed is None else settled(seed),
         record=record,
+        informed=informed,
     )

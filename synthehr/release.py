@@ -40,7 +40,7 @@ def release(
     on_text: Literal["refuse", "drop"] = "refuse",
     pii: Literal["drop", "keep", "surrogate"] | None = None,
     limits: Mapping[str, float] | None = None,
-    include_model: bool = False,
+    with_model: bool = False,
     force: bool = False,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def release(
         How many records; by default as many as are given to the fit.
     limits : mapping of str to float, optional
         Gates that go before the defaults, see `synthehr.gates.release_failures`.
-    include_model : bool
+    with_model : bool
         Whether the model file is put into the folder.
     force : bool
         Whether an earlier release in the folder is replaced.
@@ -107,7 +107,7 @@ def release(
             (draft / DATA).unlink()
         else:
             write_table([dictionary(synthesizer)], draft / "data_dictionary.csv")
-            if include_model:
+            if with_model:
                 synthesizer.save(draft / "model.synthehr")
         sums = _sign(draft)
     if failures:
@@ -153,10 +153,12 @@ def _compared(
     record: Mapping[str, Any],
 ) -> Report:
     from synthehr.evaluation.evaluate import evaluate
+    from synthehr.run.informed import loss_attack
     from synthehr.split import as_fitted
 
     schema = synthesizer.schema
     fitted, held_out = as_fitted(table, schema.patient, synthesizer.record)
+    known = loss_attack(synthesizer.artifact, fitted, held_out) if held_out.num_rows else {}
     return evaluate(
         fitted,
         synthetic,
@@ -164,6 +166,7 @@ def _compared(
         schema=schema,
         target=target,
         record=record,
+        informed=known,
     )
 
 

@@ -94,6 +94,33 @@ _TITLES = {
     "sdmetrics_validity": "SDMetrics data validity",
     "sdmetrics_structure": "SDMetrics data structure",
 }
+ATTACKS = {
+    "ensemble": "The best of the attacks below, picked on other patients.",
+    "near match": "Trained on are those with a synthetic record very near.",
+    "difference of distances": "… with a synthetic record nearer than any reference patient.",
+    "density ratio": "… where synthetic records lie denser than reference patients.",
+    "local neighbourhood": "… with more synthetic records than reference patients around.",
+    "classifier": "… that a classifier of synthetic against reference records takes for synthetic.",
+    "loss": "… that the model file finds likely.",
+    "calibrated density": "… to which synthetic records lie nearer than shadow models’, trained "
+    "without them, would have them.",
+    "calibrated loss": "… that the model file finds likelier than shadow models do that were "
+    "trained without them.",
+    "singling out by one column": "A value that one synthetic record holds, or an extreme, fits "
+    "exactly one patient.",
+    "singling out": "Some columns of a synthetic record, taken together, fit exactly one patient.",
+    "linkability": "Two halves of a patient’s columns lead to the same synthetic record.",
+    "attribute inference": "The synthetic record nearest in all other columns tells the value; "
+    "mean over columns.",
+    "attribute inference, worst column": "The same for the column that gives away most, picked on "
+    "other patients.",
+}
+"""What each attack does, in a sentence."""
+
+
+def attack_name(name: str) -> str:
+    """Write the name of an attack for a table."""
+    return name[:1].upper() + name[1:]
 
 
 def scale_of(metric: Metric) -> ReadingScale:
@@ -171,7 +198,7 @@ def percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return "–"
     decimals = 2 if 0 < round(share, 4) < 0.001 else 1
-    return f"{100 * share:.{decimals}f}\u00a0%"
+    return f"{100 * share:.{decimals}f}\u00a0%".replace("-", "−")
 
 
 def exact(value: float) -> str:
