@@ -247,7 +247,8 @@ def test_empty_sections_do_not_break_the_page() -> None:
         **{
             **{name: getattr(few, name) for name in few.__dataclass_fields__},
             "metrics": (), "pairs": None, "histograms": (), "calibration": (),
-            "rare_levels": (), "membership": (), "disclosure": (), "caps": (), "not_measurable": (), "target": None,
+            "rare_levels": (), "membership": (), "disclosure": (), "caps": (),
+            "not_measurable": (), "target": None,
             "rows": (20, 20, 0), "patients": (10, 20, 0), "ceiling_from": "halves",
         }
     )  # fmt: skip
