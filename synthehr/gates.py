@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from synthehr.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synthehr.evaluation.report import Report
     from synthehr.evaluation.task import Informed
     from synthehr.schema.table import Schema
@@ -123,6 +125,8 @@ def assess(
     schema: Path | Schema | None = None,
     patient: str | None = None,
     seed: int | None = None,
+    audit: Literal["quick", "deep"] = "quick",
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Evaluate a synthetic table; a model file says which real records were held out.
 
@@ -142,23 +146,26 @@ def assess(
         The column that names the patient.
     seed : int, optional
         Seed of the subsamples; 0 by default.
+    audit : {"quick", "deep"}
+        "deep" trains shadow models like that of the model file, some times as long as its fit.
+    tell : callable
+        Is told how far the work is.
 
     Raises
     ------
     ConfigError
-        If both a model file and held-out records are given.
+        If both a model file and held-out records are given, or shadow models cannot be trained.
     SynthehrError
         If a table cannot be read or they do not belong together.
     """
-    from synthehr.artifact import load, read_metadata
+    from synthehr.artifact import read_metadata
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.io import read
-    from synthehr.models import MODELS
-    from synthehr.run.informed import loss_attack
     from synthehr.schema.table import Schema
     from synthehr.seeds import settled
     from synthehr.split import as_fitted
 
+    chosen = 0 if seed is None else settled(seed)
     record: dict[str, Any] | None = None
     informed: dict[str, Informed] = {}
     known = Schema.read(schema) if isinstance(schema, Path) else schema
@@ -172,8 +179,14 @@ def assess(
         known = known or Schema.from_json(content["schema"])
         real, aside = as_fitted(read(real).table, known.patient, content["record"])
         holdout = aside if aside.num_rows else None
-        if holdout is not None and content["model"]["name"] in MODELS:
-            informed = loss_attack(load(model), real, aside)
+        if holdout is not None:
+            informed = _informed(model, synthetic, real, aside, chosen, audit, tell)
+    if audit == "deep" and not informed:
+        raise ConfigError(
+            "--audit deep needs a model file of synthehr's own models, fitted with held-out "
+            "patients",
+            hint="give it with --model, or use --audit quick",
+        )
     return evaluate(
         real,
         synthetic,
@@ -181,7 +194,32 @@ def assess(
         schema=known,
         target=target,
         patient=patient,
-        seed=0 if seed is None else settled(seed),
+        seed=chosen,
         record=record,
         informed=informed,
     )
+
+
+def _informed(
+    model: Path,
+    synthetic: Any,
+    real: pa.Table,
+    holdout: pa.Table,
+    seed: int,
+    audit: Literal["quick", "deep"],
+    tell: Callable[[str], None],
+) -> dict[str, Informed]:
+    """Make the attacks that the model file allows; none with a model that is not ours."""
+    from synthehr.artifact import load, read_metadata
+    from synthehr.models import MODELS
+    from synthehr.run.informed import loss_attack
+
+    if read_metadata(model).content["model"]["name"] not in MODELS:
+        return {}
+    artifact = load(model)
+    attacks = loss_attack(artifact, real, holdout)
+    if audit == "deep":
+        from synthehr.run.shadows import shadow_attacks
+
+        attacks |= shadow_attacks(artifact, synthetic, real, holdout, seed=seed, tell=tell)
+    return attacks

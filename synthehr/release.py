@@ -99,7 +99,7 @@ def release(
         write_table(synthesizer.draw(wish, seed), draft / DATA, pandas_types=types)
         tell("comparing them with the real ones")
         record = {**synthesizer.record, "sample_seed": seed, "sampled_records": wish.n}
-        found = _compared(source.table, draft / DATA, synthesizer, target, record)
+        found = _compared(source.table, draft / DATA, synthesizer, target, record, with_model)
         found.to_html(draft / "report.html")
         found.to_json(draft / "report.json")
         failures = release_failures(found, limits or {})
@@ -151,14 +151,17 @@ def _compared(
     synthesizer: Synthesizer,
     target: str | None,
     record: Mapping[str, Any],
+    with_model: bool,
 ) -> Report:
+    """Report on the draft; it is attacked by the model file only if that is handed over."""
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.run.informed import loss_attack
     from synthehr.split import as_fitted
 
     schema = synthesizer.schema
     fitted, held_out = as_fitted(table, schema.patient, synthesizer.record)
-    known = loss_attack(synthesizer.artifact, fitted, held_out) if held_out.num_rows else {}
+    attacked = with_model and held_out.num_rows > 0
+    known = loss_attack(synthesizer.artifact, fitted, held_out) if attacked else {}
     return evaluate(
         fitted,
         synthetic,

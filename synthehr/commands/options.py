@@ -12,6 +12,13 @@ SAFETY = "What may be learned"
 RUN = "Run"
 
 
+class Audit(StrEnum):
+    """How hard the attacks of a report try."""
+
+    quick = "quick"
+    deep = "deep"
+
+
 class OnText(StrEnum):
     """What to do with columns of free text."""
 

@@ -25,7 +25,7 @@ EVALUATION = 6
 """The stream of randomness of evaluations; those of `synthehr.seeds` come before it."""
 PARTS = (
     "halves", "fidelity", "missingness", "coverage", "detection", "similarity", "target", "turn",
-    "rows", "membership", "disclosure",
+    "rows", "membership", "disclosure", "shadows",
 )  # fmt: skip
 
 Informed = Callable[[Literal["real", "holdout"], NDArray[np.int64]], NDArray[np.float64]]

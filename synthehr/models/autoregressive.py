@@ -34,7 +34,7 @@ HELD_OUT_MASKS = 4
 """Masks by which each held-out record is scored, at least."""
 HELD_OUT_SCORES = 4096
 """Records times masks, at least: few records need more masks for a steady score."""
-RECORD_MASKS = 8
+RECORD_MASKS = 16
 """Masks through which records are scored one by one."""
 HELD_OUT_RECORDS = 4096
 """Held-out records that are scored, at most."""
