@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from synthehr.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synthehr.evaluation.report import Report
+    from synthehr.evaluation.task import Informed
     from synthehr.schema.table import Schema
 
 DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.9}
@@ -17,6 +20,9 @@ DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.
 
 COMPARED = ("exact_copies", "near_copies", "nearer_to_training")
 """Privacy figures that must not lie surely above what real records score."""
+
+TOLD_APART = 0.53
+"""AUROC of membership attacks up to which a table passes even if no null run reaches it."""
 
 
 def limits_of(pairs: Iterable[str]) -> dict[str, float]:
@@ -67,9 +73,10 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
     Returns
     -------
     tuple of str
-        One sentence for each gate that fails: `DEFAULT_LIMITS`, the user's limits, and the
-        figures in `COMPARED` that the user did not mention, where their whole interval lies
-        above that of as few held-out records.
+        One sentence for each gate that fails: `DEFAULT_LIMITS`, the user's limits, and of
+        the figures that the user did not mention those in `COMPARED` whose whole interval lies
+        above that of as few held-out records, and attacks that surely succeed. A gate does not
+        ask for the upper end of an interval: a small table could never pass.
     """
     from synthehr.evaluation.metric import wilson
 
@@ -87,7 +94,25 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
                 f"{name}: its whole interval, from {metric.low:.3f} on, is above what "
                 f"{held_out} real records may score ({highest:.3f})"
             )
-    return tuple(sentences)
+    return (*sentences, *_successes(report, limits))
+
+
+def _successes(report: Report, limits: Mapping[str, float]) -> Iterator[str]:
+    """Name the attacks that surely succeed."""
+    from synthehr.evaluation.verdicts import LINE, over_the_line, told_apart
+
+    for result in report.results.membership:
+        name = "membership_auc" if result.target == "random" else "isolated_auc"
+        if result.attack != "ensemble" or name in limits:
+            continue
+        if told_apart(result) and result.auc.low > TOLD_APART:
+            yield (
+                f"{name}: its whole interval, from {result.auc.low:.3f} on, is above what "
+                f"held-out patients among themselves score ({result.auc_null.high:.3f})"
+            )
+    for metric in report.metrics:
+        if metric.name not in limits and over_the_line(metric):
+            yield f"{metric.name}: its whole interval, from {metric.low:.3f} on, is above {LINE}"
 
 
 def assess(
@@ -100,6 +125,8 @@ def assess(
     schema: Path | Schema | None = None,
     patient: str | None = None,
     seed: int | None = None,
+    audit: Literal["quick", "deep"] = "quick",
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Evaluate a synthetic table; a model file says which real records were held out.
 
@@ -119,11 +146,15 @@ def assess(
         The column that names the patient.
     seed : int, optional
         Seed of the subsamples; 0 by default.
+    audit : {"quick", "deep"}
+        "deep" trains shadow models like that of the model file, some times as long as its fit.
+    tell : callable
+        Is told how far the work is.
 
     Raises
     ------
     ConfigError
-        If both a model file and held-out records are given.
+        If both a model file and held-out records are given, or shadow models cannot be trained.
     SynthehrError
         If a table cannot be read or they do not belong together.
     """
@@ -134,7 +165,9 @@ def assess(
     from synthehr.seeds import settled
     from synthehr.split import as_fitted
 
+    chosen = 0 if seed is None else settled(seed)
     record: dict[str, Any] | None = None
+    informed: dict[str, Informed] = {}
     known = Schema.read(schema) if isinstance(schema, Path) else schema
     if model is not None:
         if holdout is not None:
@@ -144,8 +177,16 @@ def assess(
         content = read_metadata(model).content
         record = content["record"]
         known = known or Schema.from_json(content["schema"])
-        real, holdout = as_fitted(read(real).table, known.patient, content["record"])
-        holdout = holdout if holdout.num_rows else None
+        real, aside = as_fitted(read(real).table, known.patient, content["record"])
+        holdout = aside if aside.num_rows else None
+        if holdout is not None:
+            informed = _informed(model, synthetic, real, aside, chosen, audit, tell)
+    if audit == "deep" and not informed:
+        raise ConfigError(
+            "--audit deep needs a model file of synthehr's own models, fitted with held-out "
+            "patients",
+            hint="give it with --model, or use --audit quick",
+        )
     return evaluate(
         real,
         synthetic,
@@ -153,6 +194,32 @@ def assess(
         schema=known,
         target=target,
         patient=patient,
-        seed=0 if seed is None else settled(seed),
+        seed=chosen,
         record=record,
+        informed=informed,
     )
+
+
+def _informed(
+    model: Path,
+    synthetic: Any,
+    real: pa.Table,
+    holdout: pa.Table,
+    seed: int,
+    audit: Literal["quick", "deep"],
+    tell: Callable[[str], None],
+) -> dict[str, Informed]:
+    """Make the attacks that the model file allows; none with a model that is not ours."""
+    from synthehr.artifact import load, read_metadata
+    from synthehr.models import MODELS
+    from synthehr.run.informed import loss_attack
+
+    if read_metadata(model).content["model"]["name"] not in MODELS:
+        return {}
+    artifact = load(model)
+    attacks = loss_attack(artifact, real, holdout)
+    if audit == "deep":
+        from synthehr.run.shadows import shadow_attacks
+
+        attacks |= shadow_attacks(artifact, synthetic, real, holdout, seed=seed, tell=tell)
+    return attacks

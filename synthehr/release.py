@@ -40,7 +40,7 @@ def release(
     on_text: Literal["refuse", "drop"] = "refuse",
     pii: Literal["drop", "keep", "surrogate"] | None = None,
     limits: Mapping[str, float] | None = None,
-    include_model: bool = False,
+    with_model: bool = False,
     force: bool = False,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def release(
         How many records; by default as many as are given to the fit.
     limits : mapping of str to float, optional
         Gates that go before the defaults, see `synthehr.gates.release_failures`.
-    include_model : bool
+    with_model : bool
         Whether the model file is put into the folder.
     force : bool
         Whether an earlier release in the folder is replaced.
@@ -99,7 +99,7 @@ def release(
         write_table(synthesizer.draw(wish, seed), draft / DATA, pandas_types=types)
         tell("comparing them with the real ones")
         record = {**synthesizer.record, "sample_seed": seed, "sampled_records": wish.n}
-        found = _compared(source.table, draft / DATA, synthesizer, target, record)
+        found = _compared(source.table, draft / DATA, synthesizer, target, record, with_model)
         found.to_html(draft / "report.html")
         found.to_json(draft / "report.json")
         failures = release_failures(found, limits or {})
@@ -107,7 +107,7 @@ def release(
             (draft / DATA).unlink()
         else:
             write_table([dictionary(synthesizer)], draft / "data_dictionary.csv")
-            if include_model:
+            if with_model:
                 synthesizer.save(draft / "model.synthehr")
         sums = _sign(draft)
     if failures:
@@ -151,12 +151,17 @@ def _compared(
     synthesizer: Synthesizer,
     target: str | None,
     record: Mapping[str, Any],
+    with_model: bool,
 ) -> Report:
+    """Report on the draft; it is attacked by the model file only if that is handed over."""
     from synthehr.evaluation.evaluate import evaluate
+    from synthehr.run.informed import loss_attack
     from synthehr.split import as_fitted
 
     schema = synthesizer.schema
     fitted, held_out = as_fitted(table, schema.patient, synthesizer.record)
+    attacked = with_model and held_out.num_rows > 0
+    known = loss_attack(synthesizer.artifact, fitted, held_out) if attacked else {}
     return evaluate(
         fitted,
         synthetic,
@@ -164,6 +169,7 @@ def _compared(
         schema=schema,
         target=target,
         record=record,
+        informed=known,
     )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.metric import Estimate, Metric
 from synthehr.evaluation.results import (
     Calibration,
     Cap,
     ColumnKind,
     ColumnResult,
+    DisclosureResult,
     Histogram,
+    MembershipResult,
     NotMeasurable,
     Pairs,
     RareLevels,
@@ -25,9 +27,37 @@ METRICS = (
     Metric("utility", "target_auroc", 0.7472, 0.7991, 0.7023, 0.8004, "higher"),
     Metric("missingness", "null_share_error", 0.0123, 0.0021, None, None, "lower"),
     Metric("coverage", "alpha_precision", float("nan"), None, None, None, "higher"),
+    Metric("privacy", "membership_auc", 0.5212, 0.5021, 0.5093, 0.5334, "lower"),
+    Metric("privacy", "linkability", 0.0211, 0.0, -0.0312, 0.0943, "lower"),
+    Metric("privacy", "attribute_inference", 0.0132, 0.0, -0.0104, 0.0371, "lower"),
     Metric("similarity", "exact_copies", 0.0003, 0.0001, 0.0, 0.0012, "lower"),
     Metric("similarity", "nearer_to_training", 0.5061, 0.5, 0.4882, 0.5243, "ceiling"),
 )
+MEMBERSHIP = (
+    MembershipResult(
+        "ensemble", "random", 1022, 1022,
+        Estimate(0.5212, 0.5093, 0.5334), Estimate(0.5021, 0.4762, 0.5241),
+        Estimate(0.0123, 0.0072, 0.0214), Estimate(0.0101, 0.0032, 0.0187),
+        Estimate(0.0013, 0.0002, 0.0057), Estimate(0.0011, 0.0, 0.0047),
+    ),
+    MembershipResult(
+        "loss", "random", 1022, 1022,
+        Estimate(0.5252, 0.5113, 0.5374), Estimate(0.5001, 0.4782, 0.5221),
+        Estimate(0.0143, 0.0092, 0.0234), Estimate(0.0102, 0.0033, 0.0188), None, None,
+    ),
+)  # fmt: skip
+DISCLOSURE = (
+    DisclosureResult(
+        "linkability", 1533,
+        Estimate(0.0811, 0.0685, 0.0958), Estimate(0.0613, 0.0504, 0.0745),
+        Estimate(0.0025, 0.0009, 0.0066), Estimate(0.0211, -0.0312, 0.0943),
+    ),
+    DisclosureResult(
+        "attribute inference", 1533,
+        Estimate(0.6231, 0.6132, 0.6333), Estimate(0.6184, 0.6082, 0.6284),
+        Estimate(0.4412, 0.4309, 0.4513), Estimate(0.0132, -0.0104, 0.0371),
+    ),
+)  # fmt: skip
 LEVELS = ("never", "former", "smokes", "unknown")
 
 
@@ -56,6 +86,8 @@ def results(names: tuple[str, ...], levels: tuple[str, ...] = LEVELS) -> Results
         target=names[0],
         seed=7,
         seconds=12.3456,
+        membership=MEMBERSHIP,
+        disclosure=DISCLOSURE,
     )
 
 

@@ -17,7 +17,9 @@ from synthehr.evaluation.evaluate import evaluate
 from synthehr.evaluation.views import align
 from synthehr.schema.infer import infer
 
-SECTIONS = ["fidelity", "detection", "utility", "missingness", "coverage", "similarity"]
+SECTIONS = [
+    "fidelity", "detection", "utility", "missingness", "coverage", "privacy", "similarity",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

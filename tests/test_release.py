@@ -17,6 +17,7 @@ from report_results import results
 
 from synthehr import Synthesizer
 from synthehr.errors import ArtifactError, ConfigError, GateError
+from synthehr.evaluation.metric import Estimate
 from synthehr.evaluation.report import Report
 from synthehr.gates import limits_of, release_failures
 from synthehr.io.lock import beside
@@ -25,6 +26,7 @@ from synthehr.release import release
 RECORDS = cohort().select(["patient_id", "sex", "age", "smoker"])
 EASY = {"detection_auroc": 1.0, "shape": 0.0, "null_share_error": 1.0}
 EASY |= {"exact_copies": 1.0, "near_copies": 1.0, "nearer_to_training": 1.0}
+EASY |= {"membership_auc": 1.0, "linkability": 1.0, "attribute_inference_worst": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patient="patient_id",
         n=700,
         limits=EASY,
-        include_model=True,
+        with_model=True,
         tell=told.append,
     )
     assert any("next:" in line for line in told)
@@ -94,7 +96,7 @@ def test_a_failed_gate_keeps_the_records_back(tmp_path: Path) -> None:
                 Synthesizer(Marginals, seed=1),
                 patient="patient_id",
                 limits=EASY | {"shape": 1.0},
-                include_model=True,
+                with_model=True,
                 force=force,
             )
     assert found.value.exit_code == 3
@@ -162,6 +164,34 @@ def test_a_privacy_figure_surely_above_real_records_is_a_gate(
     assert sentence.startswith(f"{name}: its whole interval")
     assert judged({name: 0.9}, **{name: interval}) == ()
     assert judged({name: strict}, **{name: interval}) != ()
+
+
+def attacked(limits: dict[str, float], auc: Estimate, linked: Estimate) -> tuple[str, ...]:
+    """Judge a report whose attacks have these intervals; the null run reaches 0.5241."""
+    found = results(("age", "sex"))
+    ends = {"linkability": {"low": linked.low, "high": linked.high}}
+    metrics = [metric._replace(**ends.get(metric.name, {})) for metric in found.metrics]
+    membership = (found.membership[0]._replace(auc=auc), *found.membership[1:])
+    changed = dataclasses.replace(found, metrics=tuple(metrics), membership=membership)
+    return release_failures(Report(changed), limits)
+
+
+@pytest.mark.parametrize(
+    ("auc", "linked", "said"),
+    [
+        (Estimate(0.55, 0.52, 0.58), Estimate(0.1, 0.05, 0.15), []),
+        (Estimate(0.53, 0.526, 0.534), Estimate(0.1, 0.05, 0.15), []),
+        (Estimate(0.58, 0.55, 0.61), Estimate(0.1, 0.05, 0.15), ["membership_auc"]),
+        (Estimate(0.55, 0.52, 0.58), Estimate(0.2, 0.1, 0.3), ["linkability"]),
+    ],
+)
+def test_an_attack_that_surely_succeeds_is_a_gate(
+    auc: Estimate, linked: Estimate, said: list[str]
+) -> None:
+    sentences = attacked({}, auc, linked)
+    assert [sentence.split(":")[0] for sentence in sentences] == said
+    assert all("its whole interval" in sentence for sentence in sentences)
+    assert attacked({"membership_auc": 1.0, "linkability": 1.0}, auc, linked) == ()
 
 
 def test_the_users_limits_go_before_the_defaults() -> None:

@@ -91,7 +91,7 @@ def test_sections_stand_in_order(html: str) -> None:
     sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
     assert sections == [
         "summary", "schema", "columns", "pairs", "detection", "utility", "missingness",
-        "coverage", "similarity", "record", "reading",
+        "coverage", "privacy", "similarity", "record", "reading",
     ]  # fmt: skip
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == [f"#{section}" for section in sections]
@@ -247,7 +247,8 @@ def test_empty_sections_do_not_break_the_page() -> None:
         **{
             **{name: getattr(few, name) for name in few.__dataclass_fields__},
             "metrics": (), "pairs": None, "histograms": (), "calibration": (),
-            "rare_levels": (), "caps": (), "not_measurable": (), "target": None,
+            "rare_levels": (), "membership": (), "disclosure": (), "caps": (),
+            "not_measurable": (), "target": None,
             "rows": (20, 20, 0), "patients": (10, 20, 0), "ceiling_from": "halves",
         }
     )  # fmt: skip
@@ -291,13 +292,34 @@ def test_summary_says_what_is_good_and_what_is_not(report: Report) -> None:
     blocks = "\n".join(lines).split("\n\n")
     assert [block.splitlines()[0] for block in blocks[1:]] == [
         "close to real", "gives the fake away",
+        "attacks (the line of EMA Policy 0070 and Health Canada is at a risk of 9\u00a0%)",
         "privacy figures (similarity, not a verdict)", "not measurable",
     ]  # fmt: skip
     assert "0.979" in blocks[1]
     assert "0.747" in blocks[1], "the ceiling lies within the interval"
     assert "0.861" in blocks[2].splitlines()[1], "worst first, each on its section's scale"
     assert "81.5" in blocks[2].splitlines()[2]
-    assert "50.6" in blocks[3]
+    assert "50.6" in blocks[4]
+
+
+def test_attacks_are_told_with_their_intervals_and_no_grade(report: Report, html: str) -> None:
+    told = report.summary()
+    attacks = told[told.index(next(line for line in told if line.startswith("attacks"))) + 1 :]
+    sentences = [line.replace("\u00a0", " ") for line in attacks[:4]]
+    assert sentences[0] == (
+        "  - Training patients were not told from held-out ones: AUROC 0.521 (0.509 to 0.533); "
+        "held-out from held-out 0.476 to 0.524, by chance 0.5."
+    )
+    assert "1.2 % (0.7 % to 2.1 %) of training patients at 1 % false alarms" in sentences[1]
+    assert sentences[2].endswith("the upper end is above the line of 9 %.")
+    assert sentences[3].endswith("the upper end is below the line of 9 %.")
+    for sentence in attacks[:4]:
+        assert sentence.removeprefix("  - ") in html
+    stored = json.loads(report.to_json())
+    assert stored["membership"][0]["auc"] == {"value": 0.5212, "low": 0.5093, "high": 0.5334}
+    assert stored["membership"][1]["tpr_01"] is None
+    assert stored["disclosure"][0]["naive"]["value"] == 0.0025
+    assert stored["metrics"]["membership_auc"]["reading"] == "unread"
 
 
 @pytest.mark.parametrize(
@@ -308,6 +330,8 @@ def test_summary_says_what_is_good_and_what_is_not(report: Report) -> None:
         ({"detection_auroc": 0.6}, ["detection_auroc: 0.815 is above the limit (at most 0.6;"]),
         ({"nearer_to_training": 0.52}, ["worse end of its interval, 0.524, is above"]),
         ({"nearer_to_training": 0.49}, ["worse end of its interval, 0.488, is below"]),
+        ({"membership_auc": 0.55, "linkability": 0.1}, []),
+        ({"membership_auc": 0.53}, ["worse end of its interval, 0.533, is above"]),
         ({"exact_copies": 0.001}, ["worse end of its interval, 0.001, is above"]),
         ({"alpha_precision": 0.1}, ["alpha_precision: it has no finite value"]),
         ({"shape": 0.98, "trend": 0.9}, ["shape", "trend"]),

@@ -13,6 +13,13 @@ RUN = "Run"
 PRIVACY = "Differential privacy"
 
 
+class Audit(StrEnum):
+    """How hard the attacks of a report try."""
+
+    quick = "quick"
+    deep = "deep"
+
+
 class OnText(StrEnum):
     """What to do with columns of free text."""
 

@@ -33,8 +33,8 @@ def release(
     pii: options.PiiOption = None,
     setting: options.Setting = None,
     fail_under: options.FailUnder = None,
-    include_model: Annotated[
-        bool, typer.Option("--include-model", help="Put the model file into the folder too.")
+    with_model: Annotated[
+        bool, typer.Option("--with-model", help="Put the model file into the folder too.")
     ] = False,
     force: options.Force = False,
     json: options.Json = False,
@@ -57,7 +57,7 @@ def release(
         on_text=on_text.value,
         pii=None if pii is None else pii.value,
         limits=limits_of(fail_under or ()),
-        include_model=include_model,
+        with_model=with_model,
         force=force,
         tell=say,
     )

@@ -25,6 +25,10 @@ def report(
     target: Annotated[
         str | None, typer.Option("--target", metavar="COL", help="The column to predict.")
     ] = None,
+    audit: Annotated[
+        options.Audit,
+        typer.Option("--audit", help="deep trains shadow models: some times as long as the fit."),
+    ] = options.Audit.quick,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The report, one HTML file.")
     ] = Path("report.html"),
@@ -54,6 +58,8 @@ def report(
         schema=schema,
         patient=patient,
         seed=seed,
+        audit=audit.value,
+        tell=say,
     )
     found.to_html(output, force=force)
     if json == "-":

@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from synthehr.evaluation.metric import Estimate
 from synthehr.evaluation.results import Calibration, Histogram, Pairs
 from synthehr.evaluation.svg import COLOURS, SHADES, figure, publish, visible
 from synthehr.evaluation.words import number, short
@@ -38,6 +39,14 @@ class Bar(NamedTuple):
     label: str
     value: float
     real: float | None = None
+
+
+class Spread(NamedTuple):
+    """One row of a chart: a label, an estimate, and that of a null run."""
+
+    label: str
+    found: Estimate
+    null: Estimate | None = None
 
 
 def overlay(histogram: Histogram) -> Markup:
@@ -213,6 +222,26 @@ def dumbbells(rows: Sequence[Bar], measure: str) -> Markup:
     both = np.concatenate([real, values])
     _frame_rows(axes, rows, float(both.min()), float(both.max()))
     return publish(drawing, f"{measure} by column, synthetic beside real.")
+
+
+def ranges(rows: Sequence[Spread], line: float, description: str) -> Markup:
+    """Draw estimates with their intervals over those of null runs, beside a line."""
+    drawing, axes = figure(_ROWS_WIDE, 30 + 22 * len(rows), (190, 24, 18, 2))
+    ends = [line]
+    axes.axvline(line, color=COLOURS["ink"], linewidth=1.2)
+    for place, (_, found, null) in enumerate(rows):
+        if null is not None:
+            axes.barh(
+                place, null.high - null.low, left=null.low, height=0.62,
+                color=COLOURS["real"], linewidth=0,
+            )  # fmt: skip
+            ends += [null.low, null.high]
+        axes.hlines(place, found.low, found.high, color=COLOURS["synthetic"], linewidth=2)
+        axes.plot(found.value, place, "o", color=COLOURS["synthetic"], markersize=7, mew=0)
+        ends += [found.low, found.high]
+    _frame_rows(axes, [Bar(row.label, row.found.value) for row in rows], min(ends), max(ends))
+    _name_rows(axes, [row.label for row in rows], 34)
+    return publish(drawing, description)
 
 
 def _frame_rows(axes: Axes, rows: Sequence[Bar], low: float, high: float) -> None:

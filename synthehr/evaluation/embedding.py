@@ -11,7 +11,8 @@ from synthehr.evaluation.views import View
 
 MOST_LEVELS = 60
 FURTHEST = 10.0
-CHUNK_CELLS = 20_000_000
+CHUNK_CELLS = 2_000_000
+"""Distances held at a time: about what a processor's cache holds."""
 
 
 class Scale(NamedTuple):
@@ -74,6 +75,88 @@ def by_patient(points: NDArray[np.float32], patients: NDArray[np.int64]) -> NDAr
     return np.column_stack([means, np.log(counts)]).astype(np.float32)
 
 
+def spans_of(scale: Scale, categorical: NDArray[np.bool_]) -> list[slice]:
+    """Say which coordinates of `embed` belong to each column."""
+    widths = [
+        len(levels) + 1 if is_category else 2
+        for levels, is_category in zip(scale.levels, categorical, strict=True)
+    ]
+    ends = np.cumsum(widths).tolist()
+    return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+
+
+class Closest(NamedTuple):
+    """The k nearest points of each of n, nearest first.
+
+    Attributes
+    ----------
+    distances : ndarray of shape (n, k)
+        Euclidean distances.
+    indices : ndarray of shape (n, k), int64
+        Which points they are.
+    within : ndarray of shape (n,), int64
+        How many points lie within the radius that was asked for; zeros without one.
+    """
+
+    distances: NDArray[np.float64]
+    indices: NDArray[np.int64]
+    within: NDArray[np.int64]
+
+
+def closest(
+    points: NDArray[np.float32],
+    among: NDArray[np.float32],
+    k: int,
+    *,
+    radius: NDArray[np.float64] | None = None,
+    skip_self: bool = False,
+) -> Closest:
+    """Find the k nearest of some points for each of others, in chunks of rows.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, width)
+        The points that look for neighbours.
+    among : ndarray of shape (m, width), m >= k (m > k with `skip_self`)
+        Where they look.
+    k : int
+        How many; a pass over all distances each, so a few.
+    radius : ndarray of shape (n,), optional
+        Count the points within this distance, too.
+    skip_self : bool
+        Whether `among` begins with `points`, and none is its own neighbour.
+    """
+    centre = among.mean(axis=0)
+    a, b = points - centre, among - centre
+    lengths = (b * b).sum(axis=1)
+    step = max(1, CHUNK_CELLS // len(b))
+    index = np.empty((len(a), k), dtype=np.int64)
+    within = np.zeros(len(a), dtype=np.int64)
+    for start in range(0, len(a), step):
+        part = a[start : start + step]
+        squares = part @ b.T
+        squares *= -2
+        squares += lengths
+        rows = np.arange(len(part))
+        if skip_self:
+            squares[rows, start + rows] = np.inf
+        if radius is not None:
+            reach = radius[start : start + step] ** 2 - (part.astype(np.float64) ** 2).sum(axis=1)
+            within[start : start + step] = (squares <= reach[:, None].astype(np.float32)).sum(1)
+        for place in range(k):
+            found = squares.argmin(axis=1)
+            squares[rows, found] = np.inf
+            index[start : start + step, place] = found
+    # The product above rounds; what is reported is computed from the differences themselves.
+    far = np.stack(
+        [np.sqrt(((points - among[i]).astype(np.float64) ** 2).sum(1)) for i in index.T], axis=1
+    )
+    order = np.argsort(far, axis=1, kind="stable")
+    return Closest(
+        np.take_along_axis(far, order, axis=1), np.take_along_axis(index, order, axis=1), within
+    )
+
+
 class Neighbours(NamedTuple):
     """Distance to the nearest and second nearest point, and the index of the nearest; (n,)."""
 
@@ -85,34 +168,6 @@ class Neighbours(NamedTuple):
 def nearest(
     points: NDArray[np.float32], among: NDArray[np.float32], *, skip_self: bool = False
 ) -> Neighbours:
-    """Find the two nearest of some points for each of others, in chunks of rows.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, width)
-        The points that look for neighbours.
-    among : ndarray of shape (m, width), m >= 2
-        Where they look.
-    skip_self : bool
-        Whether the two are the same points, and none is its own neighbour.
-    """
-    centre = among.mean(axis=0)
-    a, b = points - centre, among - centre
-    lengths = (b * b).sum(axis=1)
-    step = max(1, CHUNK_CELLS // len(b))
-    index = np.empty((len(a), 2), dtype=np.int64)
-    for start in range(0, len(a), step):
-        part = a[start : start + step]
-        squares = lengths - 2 * (part @ b.T)
-        rows = np.arange(len(part))
-        if skip_self:
-            squares[rows, start + rows] = np.inf
-        for k in (0, 1):
-            found = squares.argmin(axis=1)
-            squares[rows, found] = np.inf
-            index[start : start + step, k] = found
-    # The product above rounds; what is reported is computed from the differences themselves.
-    far = np.stack(
-        [np.sqrt(((points - among[index[:, k]]).astype(np.float64) ** 2).sum(1)) for k in (0, 1)]
-    )
-    return Neighbours(far.min(axis=0), far.max(axis=0), index[:, 0])
+    """Find the two nearest points; parameters as in `closest`."""
+    found = closest(points, among, 2, skip_self=skip_self)
+    return Neighbours(found.distances[:, 0], found.distances[:, 1], found.indices[:, 0])

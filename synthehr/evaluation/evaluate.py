@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthehr.evaluation.report import Report
+    from synthehr.evaluation.task import Informed
     from synthehr.schema.table import Schema
 
 
@@ -21,6 +22,7 @@ def evaluate(
     seed: int = 0,
     seconds: float = 60.0,
     record: Mapping[str, Any] | None = None,
+    informed: Mapping[str, Informed] | None = None,
 ) -> Report:
     """Compare a synthetic table with the real one, every figure beside its ceiling.
 
@@ -32,7 +34,7 @@ def evaluate(
         The synthetic records.
     holdout : path or table, optional
         Real records of other patients. Without them, ceilings come from two halves of the real
-        table, and similarity to the training records is not measurable.
+        table, and neither attacks nor similarity to the training records are measurable.
     schema : Schema, optional
         What the columns are; inferred otherwise.
     target : str, optional
@@ -45,6 +47,10 @@ def evaluate(
         Time box. What does not fit is left out and listed; no figure is changed by it.
     record : mapping, optional
         How the synthetic table came about, to be printed.
+    informed : mapping of str to callable, optional
+        Membership attacks that know more than the synthetic table, by name: given "real" or
+        "holdout" and row numbers (n,) of that table, each returns scores (n,), greater for
+        likelier members. `synthehr.gates.assess` makes them of a model file.
 
     Raises
     ------
@@ -61,5 +67,11 @@ def evaluate(
     prepared = prepare(
         real, synthetic, holdout, schema=schema, target=target, patient=patient, seed=seed
     )
-    results = measure(prepared.views, target=target, seed=seed, seconds=seconds)
+    results = measure(
+        prepared.views,
+        target=target,
+        seed=seed,
+        seconds=seconds,
+        informed={name: prepared.of_whole_tables(each) for name, each in (informed or {}).items()},
+    )
     return Report(prepared.with_caps(results), record or {}, prepared.schema)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from synthehr.evaluation.attacks.parts import measure_disclosure, measure_membership
 from synthehr.evaluation.clock import Clock
 from synthehr.evaluation.histograms import histograms
 from synthehr.evaluation.parts import (
@@ -17,7 +19,7 @@ from synthehr.evaluation.parts import (
     measure_similarity,
 )
 from synthehr.evaluation.results import ColumnResult, Results
-from synthehr.evaluation.task import Found, Task, generator_of
+from synthehr.evaluation.task import Found, Informed, Task, generator_of
 from synthehr.evaluation.trained_parts import (
     measure_detection,
     measure_every_column,
@@ -25,9 +27,17 @@ from synthehr.evaluation.trained_parts import (
 )
 from synthehr.evaluation.views import Views
 
+ORDER = ("fidelity", "detection", "utility", "missingness", "coverage", "privacy", "similarity")
+"""Sections in the order of the report."""
+
 
 def measure(
-    views: Views, *, target: str | None = None, seed: int = 0, seconds: float = 60.0
+    views: Views,
+    *,
+    target: str | None = None,
+    seed: int = 0,
+    seconds: float = 60.0,
+    informed: Mapping[str, Informed] | None = None,
 ) -> Results:
     """Measure everything about aligned tables.
 
@@ -41,12 +51,14 @@ def measure(
         Seed of every subsample and resample.
     seconds : float
         The time box: parts that do not fit are left out and listed, none is changed by it.
+    informed : mapping of str to callable, optional
+        Membership attacks that know more than the synthetic table.
     """
     clock = Clock(seconds)
     holdout = views.holdout
     halves = views.real.halves(generator_of(seed, "halves")) if holdout is None else None
     trained, unseen = halves or (views.real, holdout or views.real)
-    task = Task(views, trained, unseen, seed, clock)
+    task = Task(views, trained, unseen, seed, clock, informed or {})
     found = [
         measure_fidelity(task),
         measure_missingness(task),
@@ -55,21 +67,22 @@ def measure(
     ]
     found += [
         measure_similarity(task),
+        measure_membership(task),
+        measure_disclosure(task),
         measure_target(task, target),
         measure_every_column(task),
         measure_sdmetrics(task),
     ]
-    order = ("fidelity", "detection", "utility", "missingness", "coverage", "similarity")
     metrics = [metric for part in found for metric in part.metrics]
-    metrics.sort(key=lambda m: order.index(m.section) if m.section in order else len(order))
+    metrics.sort(key=lambda m: ORDER.index(m.section) if m.section in ORDER else len(ORDER))
     tables = (views.real, views.synthetic, holdout)
     return Results(
         metrics=tuple(metrics),
         columns=_columns(views, found),
         pairs=found[0].pairs,
         histograms=histograms(views),
-        calibration=found[5].calibration,
-        rare_levels=found[2].rare_levels,
+        calibration=tuple(curve for part in found for curve in part.calibration),
+        rare_levels=tuple(band for part in found for band in part.rare_levels),
         caps=tuple(clock.caps),
         not_measurable=tuple(clock.not_measurable),
         rows=_counts([0 if table is None else table.rows for table in tables]),
@@ -78,6 +91,8 @@ def measure(
         target=target,
         seed=seed,
         seconds=clock.spent,
+        membership=tuple(result for part in found for result in part.membership),
+        disclosure=tuple(result for part in found for result in part.disclosure),
     )
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 Better = Literal["higher", "lower", "ceiling"]
 Section = Literal[
-    "fidelity", "detection", "utility", "missingness", "coverage", "similarity", "diagnostic"
-]
+    "fidelity", "detection", "utility", "missingness", "coverage", "privacy", "similarity",
+    "diagnostic",
+]  # fmt: skip
 
 
 class Metric(NamedTuple):

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from synthehr.evaluation import charts, summary, words
+from synthehr.evaluation.attacks.parts import NAMES
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.results import SMALLEST, ColumnResult, Results
 from synthehr.evaluation.svg import SHADES, visible
+from synthehr.evaluation.verdicts import LINE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,7 +45,8 @@ _SECTIONS = (
     ("missingness", "Missing cells"),
     ("coverage", "Coverage"),
     ("diagnostic", "Diagnostic"),
-    ("similarity", "Privacy figures"),
+    ("privacy", "Attacks"),
+    ("similarity", "Similarity"),
     ("record", "Run record"),
     ("reading", "How to read"),
 )
@@ -63,6 +66,7 @@ def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -
         .get_template("report.html.j2")
         .render(
             **_drawings(results),
+            **_attacks(results),
             by_section=by_section,
             column_count=len((schema or results).columns),
             contents=[section for section in _SECTIONS if section[0] not in absent],
@@ -104,6 +108,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "attack_metric": lambda name: NAMES[name],
+        "attack_name": words.attack_name,
+        "attack_words": lambda name: words.ATTACKS.get(name, ""),
         "count": words.count,
         "exact": words.exact,
         "known": lambda value: value is not None and math.isfinite(value),
@@ -143,6 +150,35 @@ def _drawings(results: Results) -> dict[str, Any]:
         "taught": [_taught(taught, measure) for measure in _measures(taught)],
         "taught_columns": sorted(taught, key=_loss)[:MOST_ROWS],
         "worst_pairs": _worst_pairs(results),
+    }
+
+
+def _attacks(results: Results) -> dict[str, Any]:
+    groups = []
+    for target, heading in (("random", "Any patients"), ("isolated", "Isolated patients")):
+        rows = [result for result in results.membership if result.target == target]
+        if rows:
+            names = [words.attack_name(row.attack) for row in rows]
+            found = [
+                charts.Spread(name, row.auc, row.auc_null)
+                for name, row in zip(names, rows, strict=True)
+            ]
+            chart = charts.ranges(found, 0.5, f"AUROC of membership attacks, {heading.lower()}.")
+            metric = "membership_auc" if target == "random" else "isolated_auc"
+            groups.append({"heading": heading, "rows": rows, "chart": chart, "metric": metric})
+    risks = [charts.Spread(words.attack_name(row.attack), row.risk) for row in results.disclosure]
+    told = [column for column in results.columns if column.inferred_training is not None]
+    told.sort(key=lambda c: _known(c.inferred_held_out) - _known(c.inferred_training))
+    return {
+        "attacks": {
+            "membership": groups,
+            "disclosure": results.disclosure,
+            "disclosure_chart": charts.ranges(risks, LINE, "Risk added by the table, by attack.")
+            if risks
+            else "",
+        },
+        "inferred": told[:MOST_ROWS],
+        "inferred_of": len(told),
     }
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from synthehr.errors import InputError
 from synthehr.evaluation.results import Cap, Results
 from synthehr.evaluation.similarity import check_overlap
-from synthehr.evaluation.task import generator_of
+from synthehr.evaluation.task import Informed, generator_of
 from synthehr.evaluation.views import Views, align
 from synthehr.io import read
 from synthehr.schema.column import nearest, shown
@@ -36,11 +38,19 @@ class Prepared:
         As given, or as inferred from the real table.
     caps : tuple of Cap
         Which tables were subsampled.
+    rows : mapping of str to ndarray of shape (N,), int64
+        Which records of each table the views hold.
     """
 
     views: Views
     schema: Schema
     caps: tuple[Cap, ...]
+    rows: Mapping[str, NDArray[np.int64]]
+
+    def of_whole_tables(self, informed: Informed) -> Informed:
+        """Let an attack that knows row numbers of the whole tables be asked by those of views."""
+        names = {"real": "real", "holdout": "held-out"}
+        return lambda which, rows: informed(which, self.rows[names[which]][rows])
 
     def with_caps(self, results: Results) -> Results:
         """Add what was left out before anything was measured."""
@@ -74,10 +84,11 @@ def prepare(
             f"the synthetic table lacks {shown(patient)}, which says whose record it is",
             hint="give a synthetic table with the patient column",
         )
-    caps = []
+    caps, rows = [], {}
     for k, (name, table) in enumerate(tables.items()):
-        tables[name] = _at_most(table, patient, generator_of(seed, "rows", k))
-        if tables[name].num_rows < table.num_rows:
+        rows[name] = _at_most(table, patient, generator_of(seed, "rows", k))
+        if len(rows[name]) < table.num_rows:
+            tables[name] = table.take(pa.array(rows[name]))
             caps.append(Cap(f"the {name} table", tables[name].num_rows, table.num_rows, "records"))
     views = align(
         tables["real"],
@@ -94,7 +105,7 @@ def prepare(
             hint=nearest(target, names),
         )
     check_overlap(views)
-    return Prepared(views, schema, tuple(caps))
+    return Prepared(views, schema, tuple(caps), rows)
 
 
 def _left_out(schema: Schema, synthetic: pa.Table, patient: str | None) -> list[str]:
@@ -112,15 +123,15 @@ def _left_out(schema: Schema, synthetic: pa.Table, patient: str | None) -> list[
     ]
 
 
-def _at_most(table: pa.Table, patient: str | None, rng: np.random.Generator) -> pa.Table:
-    """Keep whole patients drawn at random, up to `MOST_ROWS` records."""
+def _at_most(table: pa.Table, patient: str | None, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Choose whole patients drawn at random, up to `MOST_ROWS` records."""
     if table.num_rows <= MOST_ROWS:
-        return table
+        return np.arange(table.num_rows)
     patients = patients_of(table, patient)
     if patients is None:
-        return table.take(pa.array(np.sort(rng.permutation(table.num_rows)[:MOST_ROWS])))
+        return np.sort(rng.permutation(table.num_rows)[:MOST_ROWS])
     sizes = np.bincount(patients)
     order = rng.permutation(len(sizes))
     kept = np.zeros(len(sizes), dtype=bool)
     kept[order[np.cumsum(sizes[order]) <= MOST_ROWS]] = True
-    return table.filter(pa.array(kept[patients]))
+    return np.flatnonzero(kept[patients])

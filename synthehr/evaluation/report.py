@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from synthehr.errors import ConfigError
 from synthehr.evaluation import summary as plain
-from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.metric import Estimate, Metric
 from synthehr.evaluation.results import ColumnResult, Histogram, Pairs, Results
 from synthehr.evaluation.words import WATERMARK, number, reading, rounded
 from synthehr.io.atomic import check_target, write_text
@@ -88,7 +88,7 @@ class Report:
             The least value allowed of a figure of which more is better, the greatest of one
             of which less is better. For a figure that should equal its ceiling, a limit above
             the ceiling is the greatest value allowed, one below it the least. Figures of the
-            section "similarity" are judged by the worse end of their interval.
+            sections "privacy" and "similarity" are judged by the worse end of their interval.
 
         Raises
         ------
@@ -161,6 +161,8 @@ class Report:
             "histograms": [_histogram(histogram) for histogram in results.histograms],
             "calibration": [_plain(asdict(curve)) for curve in results.calibration],
             "rare_levels": [_plain(band._asdict()) for band in results.rare_levels],
+            "membership": [_plain(_named(each)) for each in results.membership],
+            "disclosure": [_plain(_named(each)) for each in results.disclosure],
             "caps": [cap._asdict() for cap in results.caps],
             "not_measurable": [part._asdict() for part in results.not_measurable],
             "schema": _schema(self.schema),
@@ -175,7 +177,7 @@ def _failure(metric: Metric, limit: float) -> list[str]:
     if metric.better == "ceiling":
         at_most = metric.ceiling is None or limit >= metric.ceiling
     value, end = metric.value, ""
-    if metric.section == "similarity":
+    if metric.section in ("privacy", "similarity"):
         worse = metric.high if at_most else metric.low
         if worse is not None and math.isfinite(worse):
             value, end = worse, "the worse end of its interval, "
@@ -195,6 +197,14 @@ def _metric(metric: Metric) -> dict[str, Any]:
     values = metric._asdict()
     del values["name"]
     return {"reading": reading(metric), **_plain(values)}
+
+
+def _named(result: NamedTuple) -> dict[str, Any]:
+    """Lay an attack's result out by name, estimates too."""
+    return {
+        name: value._asdict() if isinstance(value, Estimate) else value
+        for name, value in result._asdict().items()
+    }
 
 
 def _plain(value: Any, written: Callable[[float], float | None] = rounded) -> Any:

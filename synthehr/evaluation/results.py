@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.metric import Estimate, Metric
 
 SMALLEST = 10
 """A count of fewer patients than this is never shown."""
@@ -44,6 +44,9 @@ class ColumnResult:
     levels, levels_covered : int or None
         Levels held by at least `SMALLEST` real patients, and those of them that the synthetic
         table holds. None for numbers and dates.
+    inferred_training, inferred_held_out, inferred_naive : float or None
+        Share of training patients, and of held-out ones, whose value the nearest synthetic
+        record tells; and share that any synthetic record tells.
     """
 
     name: str
@@ -60,6 +63,9 @@ class ColumnResult:
     utility_synthetic: float | None = None
     levels: int | None = None
     levels_covered: int | None = None
+    inferred_training: float | None = None
+    inferred_held_out: float | None = None
+    inferred_naive: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,64 @@ class RareLevels(NamedTuple):
     covered_ceiling: float | None
 
 
+Target = Literal["random", "isolated"]
+
+
+class MembershipResult(NamedTuple):
+    """How well an attack tells training patients from held-out ones.
+
+    Attributes
+    ----------
+    attack : str
+        Its name; "ensemble" is the best of all, picked on other patients than it is judged on.
+    target : {"random", "isolated"}
+        Any patients, or the 5 % that lie furthest from any other.
+    members, controls : int
+        Training and held-out patients that were attacked.
+    auc, auc_null : Estimate
+        AUROC, and mean and range of it in null runs: held-out against held-out.
+    tpr_1, tpr_1_null : Estimate or None
+        Share of members found where 1 % of the controls are taken for members; None where
+        there are too few controls.
+    tpr_01, tpr_01_null : Estimate or None
+        The same at 0.1 %.
+    """
+
+    attack: str
+    target: Target
+    members: int
+    controls: int
+    auc: Estimate
+    auc_null: Estimate
+    tpr_1: Estimate | None
+    tpr_1_null: Estimate | None
+    tpr_01: Estimate | None
+    tpr_01_null: Estimate | None
+
+
+class DisclosureResult(NamedTuple):
+    """How often an attack succeeds on training patients, and on those nobody trained on.
+
+    Attributes
+    ----------
+    attack : str
+        Its name.
+    tries : int
+        Guesses, or patients that were attacked.
+    training, held_out, naive : Estimate
+        Share that succeeds on training patients, on held-out ones, and without the table.
+    risk : Estimate
+        (training - held-out) / (1 - held-out): what the table adds.
+    """
+
+    attack: str
+    tries: int
+    training: Estimate
+    held_out: Estimate
+    naive: Estimate
+    risk: Estimate
+
+
 class Cap(NamedTuple):
     """A part that used fewer records, columns or rounds than there are."""
 
@@ -210,6 +274,10 @@ class Results:
         Seed of every subsample.
     seconds : float
         Wall time of the evaluation.
+    membership : tuple of MembershipResult
+        One an attack and target; empty without held-out patients.
+    disclosure : tuple of DisclosureResult
+        Singling out, linkability and attribute inference; empty without held-out patients.
     """
 
     metrics: tuple[Metric, ...]
@@ -226,6 +294,8 @@ class Results:
     target: str | None
     seed: int
     seconds: float
+    membership: tuple[MembershipResult, ...] = ()
+    disclosure: tuple[DisclosureResult, ...] = ()
 
     def __getitem__(self, name: str) -> Metric:
         """Return the figure of this name; KeyError where it was not measured."""

@@ -10,6 +10,7 @@ import numpy as np
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.results import ColumnResult, Pairs, Results
 from synthehr.evaluation.svg import visible
+from synthehr.evaluation.verdicts import LINE_WORDS, verdicts
 from synthehr.evaluation.words import (
     NO_VERDICT,
     SCALES,
@@ -51,8 +52,10 @@ class Summary:
         Figures that are as for real records, or nearly so.
     gives_away : tuple of str
         Figures, columns and pairs in which the synthetic table differs, worst first.
+    attacks : tuple of str
+        What the attacks found.
     similarity : tuple of str
-        Privacy figures, which are stated and not judged.
+        Nearness to training records, which is stated and not judged.
     not_measurable : tuple of str
         What has no figure, and why.
     """
@@ -60,6 +63,7 @@ class Summary:
     compared: str
     good: tuple[str, ...]
     gives_away: tuple[str, ...]
+    attacks: tuple[str, ...]
     similarity: tuple[str, ...]
     not_measurable: tuple[str, ...]
 
@@ -80,6 +84,7 @@ def summarise(results: Results) -> Summary:
         compared=_compared(results),
         good=tuple(_sentence(metric) for metric in near),
         gives_away=(*(_sentence(metric) for metric in rest), *_culprits(results)),
+        attacks=verdicts(results),
         similarity=tuple(_sentence(metric) for metric in unread),
         not_measurable=tuple(
             f"{part[:1].upper()}{part[1:]}: {reason.rstrip('.')}."
@@ -93,6 +98,7 @@ def lines(summary: Summary) -> tuple[str, ...]:
     blocks: tuple[tuple[str, Sequence[str]], ...] = (
         ("close to real", summary.good),
         ("gives the fake away", summary.gives_away),
+        (f"attacks ({LINE_WORDS})", summary.attacks),
         (f"privacy figures ({NO_VERDICT})", summary.similarity),
         ("not measurable", summary.not_measurable),
     )

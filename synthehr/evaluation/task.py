@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.evaluation.clock import Clock
 from synthehr.evaluation.metric import Better, Estimate, Metric, Section
-from synthehr.evaluation.results import Calibration, Pairs, RareLevels
+from synthehr.evaluation.results import (
+    Calibration,
+    DisclosureResult,
+    MembershipResult,
+    Pairs,
+    RareLevels,
+)
 from synthehr.evaluation.views import View, Views
 from synthehr.seeds import generator
 
@@ -18,8 +25,14 @@ EVALUATION = 6
 """The stream of randomness of evaluations; those of `synthehr.seeds` come before it."""
 PARTS = (
     "halves", "fidelity", "missingness", "coverage", "detection", "similarity", "target", "turn",
-    "rows",
+    "rows", "membership", "disclosure", "shadows",
 )  # fmt: skip
+
+Informed = Callable[[Literal["real", "holdout"], NDArray[np.int64]], NDArray[np.float64]]
+"""Scores records of a table, named by their row numbers (n,): greater for likelier members.
+
+An attacker who knows more than the synthetic table, such as the model file.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,8 @@ class Task:
         Each part has a generator of its own, so that leaving one out changes no other.
     clock : Clock
         The time box.
+    informed : mapping of str to Informed
+        Membership attacks that know more than the synthetic table.
     """
 
     views: Views
@@ -43,6 +58,7 @@ class Task:
     unseen: View
     seed: int
     clock: Clock
+    informed: Mapping[str, Informed] = field(default_factory=dict)
 
     @property
     def against(self) -> View:
@@ -63,6 +79,8 @@ class Found:
     pairs: Pairs | None = None
     calibration: tuple[Calibration, ...] = ()
     rare_levels: tuple[RareLevels, ...] = ()
+    membership: tuple[MembershipResult, ...] = ()
+    disclosure: tuple[DisclosureResult, ...] = ()
 
 
 def generator_of(seed: int, part: str, *path: int) -> np.random.Generator:

@@ -49,6 +49,7 @@ SCALES = {
     "utility": ReadingScale(0.5, 1.0, 0.02, 0.10),
     "missingness": ReadingScale(0.25, 0.0, 0.01, 0.05),
     "coverage": ReadingScale(0.0, 1.0, 0.05, 0.20),
+    "privacy": ReadingScale(0.0, 1.0, math.nan, math.nan),
     "similarity": ReadingScale(0.0, 1.0, math.nan, math.nan),
     "diagnostic": ReadingScale(0.5, 1.0, 0.01, 0.05),
 }
@@ -73,6 +74,17 @@ _TITLES = {
     "rare_levels_held": "Rare levels that are held",
     "alpha_precision": "Records that are plausible (α-precision)",
     "beta_recall": "Real records that are covered (β-recall)",
+    "membership_auc": "Telling members from others",
+    "membership_tpr_1": "Members found at 1 % false alarms",
+    "membership_tpr_01": "Members found at 0.1 % false alarms",
+    "isolated_auc": "Telling isolated members from others",
+    "isolated_tpr_1": "Isolated members found at 1 % false alarms",
+    "isolated_tpr_01": "Isolated members found at 0.1 % false alarms",
+    "singling_out": "Singling out by several columns",
+    "singling_out_univariate": "Singling out by one column",
+    "linkability": "Linking two halves of a record",
+    "attribute_inference": "Inferring a column from the others, mean",
+    "attribute_inference_worst": "Inferring a column from the others, worst column",
     "exact_copies": "Exact copies of training records",
     "near_copies": "Near copies of training records",
     "nearer_to_training": "Nearer to training than to held-out records",
@@ -82,6 +94,33 @@ _TITLES = {
     "sdmetrics_validity": "SDMetrics data validity",
     "sdmetrics_structure": "SDMetrics data structure",
 }
+ATTACKS = {
+    "ensemble": "The best of the attacks below, picked on other patients.",
+    "near match": "Trained on are those with a synthetic record very near.",
+    "difference of distances": "… with a synthetic record nearer than any reference patient.",
+    "density ratio": "… where synthetic records lie denser than reference patients.",
+    "local neighbourhood": "… with more synthetic records than reference patients around.",
+    "classifier": "… that a classifier of synthetic against reference records takes for synthetic.",
+    "loss": "… that the model file finds likely.",
+    "calibrated density": "… to which synthetic records lie nearer than shadow models’, trained "
+    "without them, would have them.",
+    "calibrated loss": "… that the model file finds likelier than shadow models do that were "
+    "trained without them.",
+    "singling out by one column": "A value that one synthetic record holds, or an extreme, fits "
+    "exactly one patient.",
+    "singling out": "Some columns of a synthetic record, taken together, fit exactly one patient.",
+    "linkability": "Two halves of a patient’s columns lead to the same synthetic record.",
+    "attribute inference": "The synthetic record nearest in all other columns tells the value; "
+    "mean over columns.",
+    "attribute inference, worst column": "The same for the column that gives away most, picked on "
+    "other patients.",
+}
+"""What each attack does, in a sentence."""
+
+
+def attack_name(name: str) -> str:
+    """Write the name of an attack for a table."""
+    return name[:1].upper() + name[1:]
 
 
 def scale_of(metric: Metric) -> ReadingScale:
@@ -126,9 +165,9 @@ def distance(metric: Metric) -> float | None:
 
 
 def reading(metric: Metric) -> Reading:
-    """Read a figure: near its ceiling, apart, or far; similarity figures are never read."""
+    """Read a figure: near its ceiling, apart, or far; privacy and similarity are never read."""
     scale, gap = scale_of(metric), distance(metric)
-    if metric.section == "similarity" or gap is None:
+    if metric.section in ("similarity", "privacy") or gap is None:
         return "unread"
     ceiling = metric.ceiling if metric.ceiling is not None else math.nan
     inside = (
@@ -159,7 +198,7 @@ def percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return "–"
     decimals = 2 if 0 < round(share, 4) < 0.001 else 1
-    return f"{100 * share:.{decimals}f}\u00a0%"
+    return f"{100 * share:.{decimals}f}\u00a0%".replace("-", "−")
 
 
 def exact(value: float) -> str:

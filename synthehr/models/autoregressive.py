@@ -34,6 +34,8 @@ HELD_OUT_MASKS = 4
 """Masks by which each held-out record is scored, at least."""
 HELD_OUT_SCORES = 4096
 """Records times masks, at least: few records need more masks for a steady score."""
+RECORD_MASKS = 16
+"""Masks through which records are scored one by one."""
 HELD_OUT_RECORDS = 4096
 """Held-out records that are scored, at most."""
 
@@ -187,6 +189,23 @@ class Autoregressive(Model):
             for some in zip(codes.split(4096), known.split(4096), strict=True)
         ])  # fmt: skip
         return (losses * weights).sum().item() / len(codes)
+
+    @torch.no_grad()
+    def record_losses(self, codes: Tensor) -> Tensor:
+        """Estimate the negative log-likelihood of each record, (N,), in nats.
+
+        All records are seen through the same few masks, so that they can be compared.
+        """
+        generator = torch.Generator(codes.device).manual_seed(0)
+        known, weights = self.masks(RECORD_MASKS, generator, next_weight=1.0)
+        total = torch.zeros(len(codes), device=codes.device)
+        for mask, weight in zip(known, weights, strict=True):
+            losses = [
+                self.network.cross_entropy(part, mask.expand(len(part), -1))
+                for part in codes.split(4096)
+            ]
+            total += torch.cat(losses).float() @ weight
+        return total / RECORD_MASKS
 
     def finish(self, codes: Tensor) -> None:
         """Settle the columns' shares; the records are not looked at."""

@@ -160,5 +160,12 @@ class Model(nn.Module, ABC):
     def held_out_loss(self, codes: Tensor) -> float:
         """Score held-out records, (N, 2, D); lower is better, equal input gives equal output."""
 
+    def record_losses(self, codes: Tensor) -> Tensor | None:
+        """Score each record, (N, 2, D), without gradients: (N,), lower for likelier ones.
+
+        Equal records have equal scores. None, where the model knows no likelihood.
+        """
+        return None
+
     def finish(self, codes: Tensor) -> None:
         """Do what is left to do after training, with the records trained on, (N, 2, D)."""

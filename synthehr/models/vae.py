@@ -234,6 +234,16 @@ class VAE(Model):
         return torch.cat(bounds).mean().item()
 
     @torch.no_grad()
+    def record_losses(self, codes: Tensor) -> Tensor:
+        """Negative bound of each record, (N,), at the mean of its latent."""
+        bounds = []
+        for part in codes.split(CHUNK):
+            mean, log_variance = self.network.encode(part)
+            surprise = self.network.surprise(mean, part)
+            bounds.append(surprise + self.config.beta * divergence(mean, log_variance))
+        return torch.cat(bounds)
+
+    @torch.no_grad()
     def finish(self, codes: Tensor) -> None:
         """Fit the mixture of the latents to the records, (N, 2, D).
 
