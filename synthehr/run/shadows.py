@@ -207,7 +207,7 @@ def _trained(artifact: Artifact, table: pa.Table, half: NDArray[np.bool_], seed:
     prepared = prepare_fit(Source(mine, None, ()), artifact.schema, options)
     shadow, _ = run(prepared, find_runtime(None))
     aside = held_out(
-        mine.num_rows, patients_of(mine, artifact.schema.patient), options.holdout, seed
+        mine.num_rows, patients_of(mine, artifact.schema.patient), options.share_held_out, seed
     )
     inside = half.copy()
     inside[half] = ~aside
