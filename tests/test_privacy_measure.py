@@ -15,12 +15,14 @@ from scipy import stats
 from synthehr.errors import ConfigError
 from synthehr.privacy.domain import DecimalDomain, LevelDomain, NumberDomain, roundest
 from synthehr.privacy.histograms import (
+    END_HOLDERS,
     Question,
     answers,
     nearest_shares,
     resolutions,
     settled,
     shared_out,
+    with_ends,
 )
 from synthehr.privacy.measure import domains_of, measure
 from synthehr.schema.infer import infer
@@ -209,3 +211,12 @@ def test_cells_come_back_from_their_numbers() -> None:
     cells = sexes.locate(pa.chunked_array([pa.array(["M", "X", None, "F"])]))
     assert cells.tolist() == [1, 2, 2, 0]
     assert sexes.fill(np.array([1, 0, 2])).to_pylist() == ["F", None, None]
+
+
+def test_bounds_that_a_range_is_filled_up_to_are_held_and_others_are_not() -> None:
+    counts = np.append(np.full(80, 100.0), np.zeros(20))
+    found = with_ends(np.append(counts, np.zeros(100)), 20.0)
+    assert found[-1] == 0
+    found = with_ends(np.append(0.0, counts[:80]), 20.0)
+    assert found[0] == END_HOLDERS
+    assert (found[1:] == 100).all()
