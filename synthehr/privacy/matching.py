@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.models.base import NOTHING_GIVEN, Model
-from synthehr.privacy.pairs import Pairs
+from synthehr.privacy.pairs import PairMarginals
 from synthehr.train import Runtime, train
 from synthehr.train.runtime import mix
 
@@ -42,7 +42,7 @@ BATCH = 512
 def match(
     model: Model,
     fields: Fields,
-    pairs: Pairs,
+    pairs: PairMarginals,
     made_up: torch.Tensor,
     *,
     rounds: int,
@@ -59,7 +59,7 @@ def match(
         Freshly built, or trained.
     fields : tuple of Field
         The columns, with the shares they shall have.
-    pairs : Pairs
+    pairs : PairMarginals
         What was measured of pairs of them.
     made_up : Tensor of shape (n, 2, D), int16
         Made-up records, of which nothing but the single columns is right.
@@ -95,7 +95,7 @@ def match(
 def match_weights(
     tokens: NDArray[np.integer],
     fields: Fields,
-    pairs: Pairs,
+    pairs: PairMarginals,
     multipliers: list[NDArray[np.float64]],
 ) -> NDArray[np.float64]:
     """Weigh records so that their marginals come near the measured ones.
@@ -106,7 +106,7 @@ def match_weights(
         Records that were drawn from a model.
     fields : tuple of D fields
         The columns and their shares.
-    pairs : Pairs
+    pairs : PairMarginals
         What was measured of P pairs of them.
     multipliers : list of P + D ndarrays
         λ of each marginal so far, of pairs and then of columns; changed in place.
@@ -129,12 +129,12 @@ def match_weights(
     return weights
 
 
-def _wanted(fields: Fields, pairs: Pairs) -> list[NDArray[np.float64]]:
+def _wanted(fields: Fields, pairs: PairMarginals) -> list[NDArray[np.float64]]:
     """Shares of pairs' cells and of columns' tokens."""
     return [*pairs.shares, *(field.shares for field in fields)]
 
 
-def _ridges(fields: Fields, pairs: Pairs) -> list[NDArray[np.float64]]:
+def _ridges(fields: Fields, pairs: PairMarginals) -> list[NDArray[np.float64]]:
     """Say how strongly λ of each of them is held at 0."""
     alone = [
         np.bincount(cells, field.shares) for cells, field in zip(pairs.cells, fields, strict=True)

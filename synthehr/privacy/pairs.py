@@ -40,7 +40,7 @@ SELECTION = 0.1
 
 @final
 @dataclass(frozen=True)
-class Pairs:
+class PairMarginals:
     """What was measured of pairs of columns.
 
     Attributes
@@ -79,7 +79,7 @@ def measure_pairs(
     *,
     rows: int,
     multiplier: float,
-) -> tuple[Pairs, Entry]:
+) -> tuple[PairMarginals, Entry]:
     """Count pairs of columns over coarse cells, with noise.
 
     Parameters
@@ -97,7 +97,7 @@ def measure_pairs(
 
     Returns
     -------
-    pairs : Pairs
+    pairs : PairMarginals
     entry : Entry
         What it cost.
     """
@@ -127,7 +127,7 @@ def measure_pairs(
         Question(_joint(located, sizes, (a, b)), sizes[a] * sizes[b]) for a, b in columns
     ]  # fmt: skip
     counts, deviation = answers(asked, weights, for_counts)
-    pairs = Pairs(cells, columns, tuple(count / rows for count in counts), deviation / rows)
+    pairs = PairMarginals(cells, columns, tuple(count / rows for count in counts), deviation / rows)
     what = f"two-way marginals of {len(columns)} pairs of columns"
     return pairs, Entry(what, Gaussian(noise_multiplier=multiplier))
 
