@@ -36,10 +36,6 @@ def pair_of_twins(n: int = N) -> np.ndarray:
     return np.stack([first, np.where(rng.random(n) < 0.6, first, rng.integers(0, 4, n))], axis=1)
 
 
-def without_multipliers(fields: Fields, pairs) -> list[np.ndarray]:
-    return [*(np.zeros(len(share)) for share in pairs.shares), *(np.zeros(f.size) for f in fields)]
-
-
 @given(
     st.lists(st.floats(0.001, 1), min_size=1, max_size=60),
     st.integers(1, 20),
@@ -121,7 +117,7 @@ def test_weights_bring_the_measured_marginals_about() -> None:
     fields, tokens = columns(2, 4), pair_of_twins()
     pairs, _ = measure_pairs(tokens, fields, None, rows=N, multiplier=1.0)
     drawn = RNG(4).integers(0, 4, (N, 2))
-    weights = match_weights(drawn, fields, pairs, without_multipliers(fields, pairs))
+    weights = match_weights(drawn, fields, pairs)
     assert weights.min() > 0
     assert weights.sum() == pytest.approx(1.0)
     assert (weights * (drawn[:, 0] == drawn[:, 1])).sum() == pytest.approx(0.7, abs=0.01)
@@ -131,12 +127,21 @@ def test_weights_do_not_follow_the_noise() -> None:
     fields = columns(2, MOST_CELLS)
     drawn = RNG(5).integers(0, MOST_CELLS, (N, 2))
     pairs, _ = measure_pairs(drawn, fields, None, rows=N, multiplier=200.0)
-    weights = match_weights(drawn, fields, pairs, without_multipliers(fields, pairs))
+    weights = match_weights(drawn, fields, pairs)
     noised = np.abs(pairs.shares[0] - 1 / MOST_CELLS**2).sum()
     followed = np.abs(
         np.bincount(pairs.located(drawn)[0], weights, MOST_CELLS**2) - 1 / MOST_CELLS**2
     ).sum()
     assert followed < 0.2 * noised
+
+
+def test_a_single_column_has_no_pairs_and_can_be_matched() -> None:
+    fields = columns(1, 4)
+    pairs, _ = measure_pairs(np.zeros((9, 1), int), fields, None, rows=9, multiplier=1.0)
+    assert pairs.columns == ()
+    drawn = RNG(6).choice(4, (N, 1), p=[0.7, 0.1, 0.1, 0.1])
+    weights = match_weights(drawn, fields, pairs)
+    assert np.bincount(drawn[:, 0], weights) == pytest.approx(0.25, abs=0.01)
 
 
 def matched(seed: int) -> torch.Tensor:

@@ -4,13 +4,13 @@ Records are drawn from the model, and weighed so that their marginals come near 
 ones while the weights stay as even as they can. The model takes some plain steps on the
 weighed records, and all of it is done again. No real record is looked at.
 
-Records of weight ``exp(A' λ)`` are sought, where A says in which cells a record is, such that
-λ is the likeliest for the measured shares y, with noise of deviation s, if every λ is a priori
-normal with deviation `EFFECT`: a fit that follows what stands out of the noise. Cell by cell,
-with all others held, that is ``a exp(d) + r (λ + d) = y`` for the change d of λ, where a is the
-weighed share now and ``r = s² / (EFFECT² b)`` for a cell of share b among independent columns.
-Without noise r is 0, and this is iterative proportional fitting (Deming and Stephan 1940,
-doi:10.1214/aoms/1177731829). λ is kept from round to round, so that rounds converge.
+The weights q over drawn records minimise ``PRIOR * KL(q | even) + |A q - y|² / (2 s²)``, for
+the measured shares y with noise of deviation s: a fit that follows what stands out of the
+noise. They are ``q = exp(A' λ)`` up to a factor, and cell by cell, with all others held, the
+change d of λ solves ``a exp(d) + r (λ + d) = y``, where a is the weighed share now and
+``r = PRIOR * s²``. Without noise r is 0, and this is iterative proportional fitting (Deming and
+Stephan 1940, doi:10.1214/aoms/1177731829). Each round starts from what the model has learned,
+so that strong relations grow from round to round, and few rounds do not learn the noise.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from synthehr.train.runtime import mix
 DRAWN = 1 << 16
 """Records that are drawn and weighed in a round."""
 BLOCK = 4096
-EFFECT = 0.7
-"""By how much a pair of columns may change the logarithm of a cell's share; a deviation."""
+PRIOR = 2000.0
+"""How many patients' word the model's own word is worth."""
 LEAST_RIDGE = 1e-4
 """r of a share that has next to no noise: no weight grows without limit."""
-LEAST_SHARE = 1e-5
 SWEEPS = 40
 NEWTON_STEPS = 8
 BATCH = 512
@@ -80,10 +79,9 @@ def match(
     model.to(runtime.device)
     codes = made_up.to(runtime.device)
     model.finish(codes)
-    multipliers = [np.zeros(len(shares)) for shares in _wanted(fields, pairs)]
     for nth in range(rounds):
         drawn = _drawn(model, mix(seed, nth, 0), runtime)
-        weights = match_weights(drawn[:, 0].cpu().numpy(), fields, pairs, multipliers)
+        weights = match_weights(drawn[:, 0].cpu().numpy(), fields, pairs)
         chosen = _evenly_chosen(weights, np.random.default_rng(mix(seed, nth, 1)))
         codes = drawn[torch.from_numpy(chosen).to(runtime.device)].short()
         train(
@@ -93,10 +91,7 @@ def match(
 
 
 def match_weights(
-    tokens: NDArray[np.integer],
-    fields: Fields,
-    pairs: PairMarginals,
-    multipliers: list[NDArray[np.float64]],
+    tokens: NDArray[np.integer], fields: Fields, pairs: PairMarginals
 ) -> NDArray[np.float64]:
     """Weigh records so that their marginals come near the measured ones.
 
@@ -107,9 +102,7 @@ def match_weights(
     fields : tuple of D fields
         The columns and their shares.
     pairs : PairMarginals
-        What was measured of P pairs of them.
-    multipliers : list of P + D ndarrays
-        λ of each marginal so far, of pairs and then of columns; changed in place.
+        What was measured of pairs of them.
 
     Returns
     -------
@@ -117,42 +110,26 @@ def match_weights(
         Above 0, of sum 1.
     """
     places = [*pairs.located(tokens), *tokens.T.astype(np.int64)]
-    wanted, ridges = _wanted(fields, pairs), _ridges(fields, pairs)
+    wanted = [*pairs.shares, *(field.shares for field in fields)]
+    ridge = max(LEAST_RIDGE, PRIOR * pairs.deviation**2)
+    ridges = [ridge] * len(pairs.shares) + [LEAST_RIDGE] * len(fields)
+    multipliers = [np.zeros(len(shares)) for shares in wanted]
     weights = np.full(len(tokens), 1 / len(tokens))
     for _ in range(SWEEPS):
-        for place, shares, ridge, kept in zip(places, wanted, ridges, multipliers, strict=True):
+        for place, shares, r, kept in zip(places, wanted, ridges, multipliers, strict=True):
             now = np.bincount(place, weights, len(shares)).astype(np.float64)
-            change = _change(now, shares, kept, ridge)
+            change = _change(now, shares, kept, r)
             kept += change
             weights *= np.exp(change)[place]
             weights /= weights.sum()
     return weights
 
 
-def _wanted(fields: Fields, pairs: PairMarginals) -> list[NDArray[np.float64]]:
-    """Shares of pairs' cells and of columns' tokens."""
-    return [*pairs.shares, *(field.shares for field in fields)]
-
-
-def _ridges(fields: Fields, pairs: PairMarginals) -> list[NDArray[np.float64]]:
-    """Say how strongly λ of each of them is held at 0."""
-    alone = [
-        np.bincount(cells, field.shares) for cells, field in zip(pairs.cells, fields, strict=True)
-    ]
-    ridge = (pairs.deviation / EFFECT) ** 2
-    of_pairs = [
-        ridge / np.maximum(np.outer(alone[one], alone[two]).ravel(), LEAST_SHARE)
-        for one, two in pairs.columns
-    ]
-    of_columns = [np.zeros(field.size) for field in fields]
-    return [np.maximum(each, LEAST_RIDGE) for each in (*of_pairs, *of_columns)]
-
-
 def _change(
     now: NDArray[np.float64],
     wanted: NDArray[np.float64],
     multipliers: NDArray[np.float64],
-    ridge: NDArray[np.float64],
+    ridge: float,
 ) -> NDArray[np.float64]:
     """Solve ``now * exp(d) + ridge * (multipliers + d) = wanted`` for d by Newton's method."""
     change = np.zeros_like(now)

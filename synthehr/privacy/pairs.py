@@ -126,7 +126,7 @@ def measure_pairs(
     asked = [
         Question(_joint(located, sizes, (a, b)), sizes[a] * sizes[b]) for a, b in columns
     ]  # fmt: skip
-    counts, deviation = answers(asked, weights, for_counts)
+    counts, deviation = answers(asked, weights, for_counts) if asked else ([], 0.0)
     pairs = PairMarginals(cells, columns, tuple(count / rows for count in counts), deviation / rows)
     what = f"two-way marginals of {len(columns)} pairs of columns"
     return pairs, Entry(what, Gaussian(noise_multiplier=multiplier))
