@@ -220,3 +220,12 @@ def test_bounds_that_a_range_is_filled_up_to_are_held_and_others_are_not() -> No
     found = with_ends(np.append(0.0, counts[:80]), 20.0)
     assert found[0] == END_HOLDERS
     assert (found[1:] == 100).all()
+
+
+def test_a_spike_of_whole_numbers_in_a_wide_range_stays_one_value() -> None:
+    amounts = np.where(RNG(3).random(N) < 0.4, 0, RNG(4).integers(1, 1_500_000, N))
+    table = pa.table({"amount": np.where(RNG(5).random(N) < 0.1, 50_000, amounts)})
+    domains = {"amount": NumberDomain("amount", pa.int64(), 0.0, 1_600_000.0)}
+    made = measure(table, domains, None, rows=N, multiplier=5.0, rng=RNG(1)).table.to_pandas()
+    assert (made["amount"] == 0).mean() == pytest.approx(0.36, abs=0.02)
+    assert (made["amount"] == 50_000).mean() == pytest.approx(0.1, abs=0.02)
