@@ -15,12 +15,14 @@ from scipy import stats
 from synthehr.errors import ConfigError
 from synthehr.privacy.domain import DecimalDomain, LevelDomain, NumberDomain, roundest
 from synthehr.privacy.histograms import (
+    END_HOLDERS,
     Question,
     answers,
     nearest_shares,
     resolutions,
     settled,
     shared_out,
+    with_ends,
 )
 from synthehr.privacy.measure import domains_of, measure
 from synthehr.schema.infer import infer
@@ -209,3 +211,21 @@ def test_cells_come_back_from_their_numbers() -> None:
     cells = sexes.locate(pa.chunked_array([pa.array(["M", "X", None, "F"])]))
     assert cells.tolist() == [1, 2, 2, 0]
     assert sexes.fill(np.array([1, 0, 2])).to_pylist() == ["F", None, None]
+
+
+def test_bounds_that_a_range_is_filled_up_to_are_held_and_others_are_not() -> None:
+    counts = np.append(np.full(80, 100.0), np.zeros(20))
+    found = with_ends(np.append(counts, np.zeros(100)), 20.0)
+    assert found[-1] == 0
+    found = with_ends(np.append(0.0, counts[:80]), 20.0)
+    assert found[0] == END_HOLDERS
+    assert (found[1:] == 100).all()
+
+
+def test_a_spike_of_whole_numbers_in_a_wide_range_stays_one_value() -> None:
+    amounts = np.where(RNG(3).random(N) < 0.4, 0, RNG(4).integers(1, 1_500_000, N))
+    table = pa.table({"amount": np.where(RNG(5).random(N) < 0.1, 50_000, amounts)})
+    domains = {"amount": NumberDomain("amount", pa.int64(), 0.0, 1_600_000.0)}
+    made = measure(table, domains, None, rows=N, multiplier=5.0, rng=RNG(1)).table.to_pandas()
+    assert (made["amount"] == 0).mean() == pytest.approx(0.36, abs=0.02)
+    assert (made["amount"] == 50_000).mean() == pytest.approx(0.1, abs=0.02)

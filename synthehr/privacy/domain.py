@@ -21,7 +21,7 @@ MOST_DECIMALS = 6
 MOST_BEYOND = 0.02
 """Share of the values that may have more decimals than the column is given."""
 SPIKE = 0.004
-"""Share of the records from which a narrow cell of floats counts as one value."""
+"""Share of the records from which a narrow cell counts as one value."""
 
 
 class Domain(Protocol):
@@ -137,7 +137,7 @@ class NumberDomain:
     def fill(self, counts: NDArray[np.int64], decimals: int | None = None) -> pa.Array:
         """Make a column that holds each cell so many times, spread evenly within cells.
 
-        Floats of a cell that many hold are one value, the roundest there.
+        A cell of several values that many hold is one value, the roundest there.
         """
         index = np.repeat(np.arange(self.size), counts)
         nth = np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -147,13 +147,14 @@ class NumberDomain:
         if self.is_whole:
             # A value stands for the stretch up to the next one.
             values = np.floor(values)
-        else:
+        if not self.is_whole or self._width > 1:
             spikes = np.flatnonzero(counts[:-1] >= SPIKE * counts.sum())
             tops = roundest((self.low + spikes * self._width).astype(np.float64), self._width)
             at = np.searchsorted(spikes, index)
             on = valid & np.isin(index, spikes)
             values[on] = tops[at[on]]
-            values = values if decimals is None else np.round(values, decimals)
+        if not self.is_whole and decimals is not None:
+            values = np.round(values, decimals)
         values = np.where(valid, np.clip(values, self.low, self.high), self.low)
         if self.is_whole:
             values = values.astype(np.int64)

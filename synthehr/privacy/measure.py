@@ -28,6 +28,7 @@ from synthehr.privacy.histograms import (
     resolutions,
     settled,
     shared_out,
+    with_ends,
 )
 from synthehr.privacy.ledger import Entry
 from synthehr.privacy.mechanisms import Gaussian
@@ -152,7 +153,10 @@ def measure(
         levels = [next(answered) for _ in sizes]
         nulls = float(levels[0][-1])
         levels = [level[:-1] for level in levels]
-        columns[name] = np.append(*settled(levels, nulls, rows, deviation))
+        counts, nulls = settled(levels, nulls, rows, deviation)
+        if isinstance(domain, NumberDomain):
+            counts = with_ends(counts, deviation)
+        columns[name] = np.append(counts, nulls)
     decimals = {name: each.settle(next(answered), deviation) for name, each in floats.items()}
     made = {
         name: domain.fill(shared_out(columns[name], rows), decimals.get(name)).take(

@@ -1,0 +1,162 @@
+"""Noisy two-way marginals: which pairs of columns are counted, over which cells, at what cost.
+
+A patient is in one cell of each of P pairs, so all are counted by one Gaussian mechanism of
+sensitivity ``P ** 0.5``. Up to `MOST_PAIRS` pairs all are counted. Beyond, those are whose
+columns depend most on each other, as in MST (McKenna, Miklau and Sheldon 2021,
+arXiv:2108.04978) and AIM (McKenna et al. 2022, arXiv:2201.12677).
+
+NOTE[DIFF]: they choose by the exponential mechanism, pair after pair. Here the scores of all
+pairs are noised at once: a score is an L1 distance, which one patient moves by at most 1, so
+this is one more Gaussian mechanism of sensitivity ``P ** 0.5``. For as many pairs as are
+chosen here the noise is about the same, and it composes exactly with the counts': both
+together are one Gaussian mechanism of the given multiplier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthehr.encode.fields import Fields
+from synthehr.privacy import noise
+from synthehr.privacy.cells import coarse_cells
+from synthehr.privacy.histograms import Question, answers
+from synthehr.privacy.ledger import Entry
+from synthehr.privacy.mechanisms import Gaussian
+
+MOST_CELLS = 16
+"""Coarse cells of a column, null not counted."""
+MOST_PAIRS = 150
+"""So many pairs are counted at most."""
+SELECTION = 0.1
+"""Share of the pairs' budget that goes to choosing among more."""
+
+
+@final
+@dataclass(frozen=True)
+class PairMarginals:
+    """What was measured of pairs of columns.
+
+    Attributes
+    ----------
+    cells : tuple of D ndarrays of shape (size,)
+        Coarse cell of each token of each column.
+    columns : tuple of P pairs of int
+        Places of the columns that were counted together.
+    shares : tuple of P ndarrays
+        Noised share of the patients in each cell of a pair, the second column's cells
+        innermost; some are negative.
+    deviation : float
+        Standard deviation of the noise of a share.
+    """
+
+    cells: tuple[NDArray[np.int64], ...]
+    columns: tuple[tuple[int, int], ...]
+    shares: tuple[NDArray[np.float64], ...]
+    deviation: float
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of coarse cells of each column."""
+        return tuple(int(cells.max()) + 1 for cells in self.cells)
+
+    def located(self, tokens: NDArray[np.integer]) -> tuple[NDArray[np.int64], ...]:
+        """Find which cell of each pair records with these tokens, (N, D), are in; P times (N,)."""
+        located = _located(self.cells, tokens)
+        return tuple(_joint(located, self.sizes, pair) for pair in self.columns)
+
+
+def measure_pairs(
+    tokens: NDArray[np.integer],
+    fields: Fields,
+    patients: NDArray[np.int64] | None,
+    *,
+    rows: int,
+    multiplier: float,
+) -> tuple[PairMarginals, Entry]:
+    """Count pairs of columns over coarse cells, with noise.
+
+    Parameters
+    ----------
+    tokens : ndarray of shape (N, D)
+        The records, by an encoder that has cost what it cost.
+    fields : tuple of D fields
+        The columns, with noised shares.
+    patients : ndarray of shape (N,), or None
+        Patient of each record.
+    rows : int
+        The number of patients, in public.
+    multiplier : float
+        Noise multiplier of all of this together.
+
+    Returns
+    -------
+    pairs : PairMarginals
+    entry : Entry
+        What it cost.
+    """
+    weights = np.ones(len(tokens))
+    if patients is not None:
+        weights = 1.0 / np.bincount(patients)[patients]
+    cells = tuple(coarse_cells(field, MOST_CELLS) for field in fields)
+    sizes = [int(each.max()) + 1 for each in cells]
+    located = _located(cells, tokens)
+    columns = tuple(combinations(range(len(fields)), 2))
+    for_counts = multiplier
+    if len(columns) > MOST_PAIRS:
+        shares = [
+            np.bincount(each, field.shares).astype(np.float64)
+            for each, field in zip(cells, fields, strict=True)
+        ]
+        scores = np.array([
+            dependence(_joint(located, sizes, (a, b)), weights, rows * shares[a], shares[b])
+            for a, b in columns
+        ])  # fmt: skip
+        deviation = multiplier / math.sqrt(SELECTION) * math.sqrt(len(columns))
+        scores += deviation * noise.normal(len(columns)).numpy()
+        chosen = np.sort(np.argsort(-scores, kind="stable")[:MOST_PAIRS])
+        columns = tuple(columns[place] for place in chosen)
+        for_counts = multiplier / math.sqrt(1 - SELECTION)
+    asked = [
+        Question(_joint(located, sizes, (a, b)), sizes[a] * sizes[b]) for a, b in columns
+    ]  # fmt: skip
+    counts, deviation = answers(asked, weights, for_counts) if asked else ([], 0.0)
+    pairs = PairMarginals(cells, columns, tuple(count / rows for count in counts), deviation / rows)
+    what = f"two-way marginals of {len(columns)} pairs of columns"
+    return pairs, Entry(what, Gaussian(noise_multiplier=multiplier))
+
+
+def dependence(
+    joint: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    shares: NDArray[np.float64],
+) -> float:
+    """Say how far a pair is from independent columns, in patients (L1).
+
+    What chance alone makes of independent columns is taken off, by what is public.
+    """
+    expected = np.outer(counts, shares).ravel()
+    found = np.abs(np.bincount(joint, weights, len(expected)) - expected).sum()
+    return float(found - math.sqrt(2 / math.pi) * np.sqrt(expected).sum())
+
+
+def _located(
+    cells: Sequence[NDArray[np.int64]], tokens: NDArray[np.integer]
+) -> list[NDArray[np.int64]]:
+    """Find the coarse cells of records' tokens, (N, D), column by column."""
+    return [each[tokens[:, column]] for column, each in enumerate(cells)]
+
+
+def _joint(
+    located: Sequence[NDArray[np.int64]], sizes: Sequence[int], pair: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Give each record the number of its cell in a pair of columns; (N,)."""
+    one, two = pair
+    return located[one] * sizes[two] + located[two]
