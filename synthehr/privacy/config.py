@@ -37,12 +37,13 @@ class PrivacyConfig:
     Attributes
     ----------
     marginals : float
-        Share of the budget for noisy marginals; DP-SGD has the rest.
+        Share of the budget for noisy marginals, of columns and of pairs of them; DP-SGD has
+        the rest.
     clip : float
         Largest norm of one patient's gradient.
     """
 
-    marginals: float = 0.25
+    marginals: float = 0.5
     clip: float = 1.0
 
     def __post_init__(self) -> None:

@@ -15,6 +15,8 @@ so that strong relations grow from round to round, and few rounds do not learn t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.models.base import NOTHING_GIVEN, Model
 from synthehr.privacy.pairs import PairMarginals
-from synthehr.train import Runtime, train
+from synthehr.train import Callback, Runtime, train
 from synthehr.train.runtime import mix
 
 DRAWN = 1 << 16
@@ -49,6 +51,7 @@ def match(
     learning_rate: float,
     seed: int,
     runtime: Runtime,
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     """Train a model in place until what it draws has the measured marginals.
 
@@ -72,6 +75,8 @@ def match(
         Equal seeds give equal weights.
     runtime : Runtime
         Device and precision.
+    callbacks : sequence of callables
+        Called after every step, see `synthehr.train`.
     """
     config = TrainConfig(
         steps=steps, batch_size=BATCH, learning_rate=learning_rate, warmup=20, ema=0.99
@@ -85,7 +90,14 @@ def match(
         chosen = _evenly_chosen(weights, np.random.default_rng(mix(seed, nth, 1)))
         codes = drawn[torch.from_numpy(chosen).to(runtime.device)].short()
         train(
-            model, codes, codes[:0], config, seed=mix(seed, nth, 2), runtime=runtime, fields=fields
+            model,
+            codes,
+            codes[:0],
+            config,
+            seed=mix(seed, nth, 2),
+            runtime=runtime,
+            fields=fields,
+            callbacks=callbacks,
         )
         model.finish(codes)
 

@@ -18,6 +18,8 @@ from synthehr.privacy.slots import slots_for
 
 MOST_BEYOND = 1.1
 """A table may have so many times the patients that were declared, and no more."""
+ONE_WAY = 0.2
+"""Share of the marginals' budget for single columns; pairs of them have the rest."""
 MOST_NOISE = 0.04
 """A budget is refused where the noise of a count exceeds this share of all patients."""
 
@@ -65,8 +67,8 @@ class Plan:
 
     Attributes
     ----------
-    marginals : Gaussian
-        Of the noisy marginals.
+    columns, pairs : Gaussian
+        Of the noisy marginals of columns, and of pairs of them.
     training : Gaussian
         Of DP-SGD: noise, rate and steps.
     overflow : Bounded
@@ -77,7 +79,8 @@ class Plan:
         How often a step looks at its batch.
     """
 
-    marginals: Gaussian
+    columns: Gaussian
+    pairs: Gaussian
     training: Gaussian
     overflow: Bounded
     slots: int
@@ -138,9 +141,9 @@ def planned(
 ) -> Plan:
     """Share a budget out.
 
-    The privacy that normal noise gives adds up as one over its variance. So marginals with a
-    share s of the budget have the noise of the whole budget over the root of s; what they
-    leave, by the exact accountant, is for training.
+    The privacy that normal noise gives adds up as one over its variance. So what has a share
+    s of the budget has the noise of the whole budget over the root of s; what marginals leave,
+    by the exact accountant, is for training.
 
     Parameters
     ----------
@@ -161,11 +164,12 @@ def planned(
     whole = noise_multiplier(
         budget.epsilon, budget.delta, lambda noise: [Gaussian(noise_multiplier=noise)]
     )
-    per_share = math.sqrt(questions / config.marginals)
-    most_noise = MOST_NOISE * budget.patients / per_share
+    of_columns = ONE_WAY * config.marginals
+    most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / questions)
     if whole is None or whole > most_noise:
         raise _too_little(budget, most_noise, whole)
-    marginals = Gaussian(noise_multiplier=whole / math.sqrt(config.marginals))
+    columns = Gaussian(noise_multiplier=whole / math.sqrt(of_columns))
+    pairs = Gaussian(noise_multiplier=whole / math.sqrt(config.marginals - of_columns))
     rate = min(1.0, batch_size / budget.patients)
     slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
     overflow = Bounded(epsilon=0.0, delta=chance)
@@ -173,7 +177,8 @@ def planned(
         budget.epsilon,
         budget.delta,
         lambda noise: [
-            marginals,
+            columns,
+            pairs,
             Gaussian(noise_multiplier=noise, rate=rate, times=steps),
             overflow,
         ],
@@ -181,7 +186,9 @@ def planned(
     if found is None:
         raise _too_little(budget, most_noise, whole)
     training = Gaussian(noise_multiplier=found, rate=rate, times=steps)
-    return Plan(marginals=marginals, training=training, overflow=overflow, slots=slots, looks=looks)
+    return Plan(
+        columns=columns, pairs=pairs, training=training, overflow=overflow, slots=slots, looks=looks
+    )
 
 
 def _too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:

@@ -17,6 +17,7 @@ from synthehr.encode.table import TableEncoder
 from synthehr.errors import TrainingError
 from synthehr.models.base import Model
 from synthehr.privacy.ledger import Ledger
+from synthehr.privacy.pairs import PairMarginals
 from synthehr.privacy.plan import Plan
 from synthehr.run.choices import Options, model_class
 from synthehr.run.memory import available
@@ -44,7 +45,9 @@ class PrivatePart(NamedTuple):
     ledger : Ledger
         What has been spent so far.
     made_up : ndarray of shape (R, 2, D), int16
-        Records that hold what was measured, and nobody's.
+        Records that hold what was measured of columns, and nobody's.
+    pairs : PairMarginals
+        What was measured of pairs of columns.
     patients : ndarray of shape (N,), int64, or None
         Patient of each record.
     """
@@ -53,6 +56,7 @@ class PrivatePart(NamedTuple):
     clip: float
     ledger: Ledger
     made_up: NDArray[np.int16]
+    pairs: PairMarginals
     patients: NDArray[np.int64] | None
 
     def planned(self) -> Ledger:

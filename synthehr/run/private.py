@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,9 @@ from synthehr.privacy.config import Privacy, PrivacyConfig
 from synthehr.privacy.discovery import discover
 from synthehr.privacy.dpsgd import DpSgd
 from synthehr.privacy.ledger import STEERING_SHARE, Ledger, suggested_delta
+from synthehr.privacy.matching import match
 from synthehr.privacy.measure import domains_of, measure, questions, undeclared
+from synthehr.privacy.pairs import measure_pairs
 from synthehr.privacy.plan import MOST_BEYOND, Budget, check_asked, planned, private_training
 from synthehr.privacy.slots import Slots
 from synthehr.run.choices import Options, model_class
@@ -41,6 +44,7 @@ from synthehr.schema.table import Schema
 from synthehr.seeds import ENCODER, TRAINING, derived, generator
 from synthehr.split import patients_of
 from synthehr.train import Callback, History, Runtime, train
+from synthehr.train.runtime import mix
 
 if TYPE_CHECKING:
     from synthehr.io import Source
@@ -53,6 +57,8 @@ REFUSED = {
 """Settings of training that do not go with differential privacy, and why."""
 DELTA = 1e-6
 """δ where neither it nor the number of patients is declared."""
+ROUNDS_BEFORE, ROUNDS_AFTER, MATCH_STEPS = 4, 1, 300
+"""Rounds of matching before and after DP-SGD, and plain steps of each."""
 STAND_IN: Fields = tuple(
     Field(name, np.full(3, 1 / 3), np.ones(3, dtype=np.int64), None, None, None) for name in "ab"
 )
@@ -97,17 +103,25 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         domains,
         patients,
         rows=budget.patients,
-        multiplier=plan.marginals.noise_multiplier,
+        multiplier=plan.columns.noise_multiplier,
         rng=generator(options.seed, ENCODER),
     )
     encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
     encoder = _encoder(measured.table, measured.visits, settled, table.schema, encoding)
+    codes = encoder.encode(table)
+    pairs, of_pairs = measure_pairs(
+        codes[:, 0],
+        encoder.fields,
+        patients,
+        rows=budget.patients,
+        multiplier=plan.pairs.noise_multiplier,
+    )
     model, config = built(encoder.fields, budget.patients, options)
     rehearse(model, encoder.fields)
     prepared = Preparation(
         schema=settled,
         encoder=encoder,
-        codes=encoder.encode(table),
+        codes=codes,
         held_out=np.zeros((0, 2, len(encoder.fields)), dtype=np.int16),
         model=model,
         config=config,
@@ -119,7 +133,8 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         private=PrivatePart(
             plan=plan,
             clip=privacy.clip,
-            ledger=ledger.charged(measured.entry),
+            ledger=ledger.charged(measured.entry, of_pairs),
+            pairs=pairs,
             made_up=encoder.encode(measured.table),
             patients=patients,
         ),
@@ -157,13 +172,25 @@ def train_private(
         noise_multiplier=plan.noise_of_a_look,
         expected=training.batch_size,
     )
+    settle = partial(
+        match,
+        prepared.model,
+        prepared.encoder.fields,
+        part.pairs,
+        made_up,
+        steps=MATCH_STEPS,
+        runtime=runtime,
+        callbacks=callbacks,
+    )
+    seed = derived(prepared.options.seed, TRAINING)
+    settle(rounds=ROUNDS_BEFORE, learning_rate=2e-3, seed=mix(seed, 0))
     with engine.watching():
         history = train(
             prepared.model,
             codes,
             codes[:0],
             training,
-            seed=derived(prepared.options.seed, TRAINING),
+            seed=seed,
             runtime=runtime,
             callbacks=callbacks,
             draw=slots,
@@ -176,7 +203,7 @@ def train_private(
             "nothing is claimed or kept",
             hint="train this model without differential privacy",
         )
-    prepared.model.finish(made_up)
+    settle(rounds=ROUNDS_AFTER, learning_rate=1e-3, seed=mix(seed, 1))
     return history, part.planned()
 
 
