@@ -31,9 +31,8 @@ from synthehr.models.spans import Axes, Spans, gumbel
 
 WRITTEN = 50.0
 """Added to the logit of a given token; no noise outweighs it."""
-PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "group": 1, "anchor": 0.0}
-"""Under differential privacy: the penalty and groups mix records, and the critic alone, whose
-gradient is clipped, sees any."""
+PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "group": 1}
+"""Under differential privacy: the penalty is a second gradient, and groups mix records."""
 PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "model": {"width": 128, "depth": 1},
     "train": {"betas": (0.5, 0.95)},

@@ -57,6 +57,8 @@ REFUSED = {
 """Settings of training that do not go with differential privacy, and why."""
 DELTA = 1e-6
 """δ where neither it nor the number of patients is declared."""
+ENCODING = EncodeConfig(rare_patients=2)
+"""The made-up table has no patients that a rare value could point at."""
 ROUNDS_BEFORE, ROUNDS_AFTER, MATCH_STEPS = 4, 1, 300
 """Rounds of matching before and after DP-SGD, and plain steps of each."""
 STAND_IN: Fields = tuple(
@@ -106,7 +108,7 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         multiplier=plan.columns.noise_multiplier,
         rng=generator(options.seed, ENCODER),
     )
-    encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
+    encoding = apply(ENCODING, options.settings.get("encode", {}))
     encoder = _encoder(measured.table, measured.visits, settled, table.schema, encoding)
     codes = encoder.encode(table)
     pairs, of_pairs = measure_pairs(
@@ -241,8 +243,8 @@ def _check_options(options: Options) -> None:
     for key, value in typed(cls.Config, options.settings.get("model", {}), "model").items():
         if key in cls.private_only and value != cls.private_only[key]:
             raise ConfigError(
-                f"model.{key} must be {cls.private_only[key]} with --epsilon: more than "
-                "the clipped part of a step would see records, or records of others",
+                f"model.{key} must be {cls.private_only[key]} with --epsilon: a step would let "
+                "one patient change what others count for",
                 hint="leave it out",
             )
 
