@@ -23,16 +23,25 @@ class Child(NamedTuple):
     err: str
 
 
-def run_child(command: Sequence[str | Path], *, limit: float = 3600.0) -> Child:
+def run_child(
+    command: Sequence[str | Path], *, limit: float = 3600.0, path: Path | None = None
+) -> Child:
     """Run a command to its end, or kill it after `limit` seconds (code -9).
+
+    Python looks for modules in the folder `path` before those that are installed.
 
     `os.wait4` is asked rather than `getrusage(RUSAGE_CHILDREN)`, whose peak is that of the
     largest child this process ever had. Linux carries this process's own size over into the
     child's peak, so a peak is never below it: keep this process small.
     """
+    before = [str(path)] if path else []
+    paths = os.pathsep.join([*before, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | ({"PYTHONPATH": paths} if paths else {})
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
-        process = subprocess.Popen([str(word) for word in command], stdout=out, stderr=err)
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=out, stderr=err, env=environment
+        )
         watch = threading.Timer(limit, process.kill)
         watch.start()
         _, status, usage = os.wait4(process.pid, 0)

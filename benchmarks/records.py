@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-Key = tuple[str, str, str, int, str]
+Key = tuple[str, str, str, int, str, float]
 
 
 def key(record: Mapping[str, Any]) -> Key:
-    """What makes two records the same run: suite, data, who, seed and options."""
+    """What makes two records the same run: suite, data, who, seed, options and epsilon."""
     return (
         record["suite"],
         record["data"],
         record["who"],
         int(record.get("seed", 0)),
         record.get("options", ""),
+        float(record.get("epsilon", 0.0)),
     )
 
 

@@ -2,10 +2,12 @@
 
     python benchmarks/run.py quality --data adult --models vae --rivals mostly --peers DIR
     python benchmarks/run.py speed
+    python benchmarks/run.py dp --data adult --epsilons 1,3 --rivals dpmm-mst --peers DIR
+    python benchmarks/run.py dp-step
     python benchmarks/run.py table --update-readme
 
-Runs are appended as JSON lines to OUT/quality.jsonl and OUT/speed.jsonl. What already stands
-there is not run again, so an interrupted suite goes on where it stopped. See NOTES.md.
+Runs are appended as JSON lines to OUT/SUITE.jsonl. What already stands there is not run again,
+so an interrupted suite goes on where it stopped. See NOTES.md.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import dp
+import dp_step
 import quality
 import records
 import speed
@@ -24,6 +28,7 @@ from bars import judge
 from plot import plot
 
 ROOT = Path(__file__).resolve().parent.parent
+SUITES = ("quality", "speed", "dp", "dp-step", "table")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,27 +41,45 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="quality|speed|table")
+    commands = parser.add_subparsers(required=True, metavar="|".join(SUITES))
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out")
     common.add_argument("--measure", type=Path, default=ROOT.parent / "shared" / "measure")
     common.add_argument("--limit", type=float, default=7200.0, help="seconds for one child process")
     common.add_argument("--again", action="store_true", help="run what was already measured, too")
-    one = commands.add_parser("quality", parents=[common], help="fit, sample and score")
+    fits = argparse.ArgumentParser(add_help=False)
+    fits.add_argument("--peers", type=Path, default=os.environ.get("PEERS"))
+    fits.add_argument("--seeds", type=int, default=1)
+    fits.add_argument(
+        "--options", default="", help="further words for `synthehr fit`, for our models"
+    )
+    one = commands.add_parser("quality", parents=[common, fits], help="fit, sample and score")
     one.add_argument("--data", type=_names, default=list(quality.DATA))
     one.add_argument("--models", type=_names, default=list(quality.MODELS))
     one.add_argument(
         "--rivals", type=_names, default=[], help="such as mostly,ctgan:100,tvae,copula"
     )
-    one.add_argument("--peers", type=Path, default=os.environ.get("PEERS"))
-    one.add_argument("--seeds", type=int, default=1)
-    one.add_argument(
-        "--options", default="", help="further words for `synthehr fit`, for our models"
-    )
     one.set_defaults(run=run_quality)
     two = commands.add_parser("speed", parents=[common], help="start-up, rows a second, memory")
     two.add_argument("--parts", type=_names, default=list(speed.PARTS))
     two.set_defaults(run=run_speed)
+    private = commands.add_parser(
+        "dp", parents=[common, fits], help="fit, sample and score under differential privacy"
+    )
+    private.add_argument("--data", type=_names, default=list(dp.DATA))
+    private.add_argument("--models", type=_names, default=list(dp.MODELS))
+    private.add_argument(
+        "--rivals",
+        type=_names,
+        default=[],
+        help="such as dpmm-mst,dpmm-aim,mostly-dp,smartnoise-dpctgan",
+    )
+    private.add_argument("--epsilons", type=_numbers, default=list(dp.EPSILONS))
+    private.set_defaults(run=run_dp)
+    step = commands.add_parser("dp-step", parents=[common], help="what privacy costs a step")
+    step.add_argument("--networks", type=_names, default=list(dp_step.NETWORKS))
+    step.add_argument("--threads", type=int, default=2)
+    step.set_defaults(run=run_dp_step)
     three = commands.add_parser("table", help="Markdown, bars and plot from what was measured")
     three.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out")
     three.add_argument("--update-readme", action="store_true")
@@ -69,23 +92,50 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _numbers(text: str) -> list[float]:
+    return [float(name) for name in _names(text)]
+
+
 def run_quality(options: argparse.Namespace) -> int:
+    """Fit, sample and score."""
+    jobs = quality.plan(
+        options.data, options.models, options.rivals, options.seeds, options.options
+    )
+    return _run_jobs(jobs, options, options.out / "quality.jsonl", quality.run_job)
+
+
+def run_dp(options: argparse.Namespace) -> int:
+    """Fit, sample and score under differential privacy."""
+    jobs = dp.plan(
+        options.data,
+        options.models,
+        options.rivals,
+        options.epsilons,
+        options.seeds,
+        options.options,
+    )
+    return _run_jobs(jobs, options, options.out / "dp.jsonl", dp.run_private)
+
+
+def _run_jobs(
+    jobs: Sequence[quality.Job],
+    options: argparse.Namespace,
+    path: Path,
+    run_job: Callable[[quality.Job, quality.Places, float], records.Record],
+) -> int:
     """Run every job that has no successful record yet."""
-    path = options.out / "quality.jsonl"
     peers = Path(options.peers).resolve() if options.peers else None
     places = quality.Places(
         measure=options.measure.resolve(), out=options.out.resolve(), peers=peers
-    )
-    jobs = quality.plan(
-        options.data, options.models, options.rivals, options.seeds, options.options
     )
     done = {} if options.again else records.latest(records.read(path))
     todo = [job for job in jobs if records.key(job.record()) not in done]
     _say(f"{len(jobs)} runs, {len(jobs) - len(todo)} measured before")
     failures = 0
     for i, job in enumerate(todo, 1):
-        _say(f"[{i}/{len(todo)}] {job.data} {job.who} seed {job.seed} {job.options}".rstrip())
-        record = records.append(path, quality.run_job(job, places, options.limit))
+        place = table.place(job.record())
+        _say(f"[{i}/{len(todo)}] {place} {job.who} seed {job.seed} {job.options}".rstrip())
+        record = records.append(path, run_job(job, places, options.limit))
         failures += "failed" in record
         _say("    " + (record.get("failed") or _short(record)))
     return int(failures > 0)
@@ -108,17 +158,39 @@ def run_speed(options: argparse.Namespace) -> int:
     return int(failures > 0)
 
 
+def run_dp_step(options: argparse.Namespace) -> int:
+    """Measure every network that has no successful record yet."""
+    path = options.out / "dp-step.jsonl"
+    places = quality.Places(measure=options.measure.resolve(), out=options.out.resolve())
+    done = {} if options.again else records.latest(records.read(path))
+    measured = {key[1] for key in done}
+    failures = 0
+    for network in options.networks:
+        if dp_step.NETWORKS[network] in measured:
+            continue
+        _say(f"step of the {network} network")
+        record = dp_step.run_network(network, places, options.threads, options.limit)
+        failures += "failed" in records.append(path, record)
+        _say("    " + (record.get("failed") or table.figures_of(record)))
+    return int(failures > 0)
+
+
 def run_table(options: argparse.Namespace) -> int:
     """Print the tables, draw the plot, and fill the README where asked."""
     measured = list(records.latest(records.read(options.out / "quality.jsonl")).values())
     fast = list(records.latest(records.read(options.out / "speed.jsonl")).values())
-    if not measured and not fast:
+    private = list(records.latest(records.read(options.out / "dp.jsonl")).values())
+    steps = list(records.latest(records.read(options.out / "dp-step.jsonl")).values())
+    everything = [*measured, *fast, *private, *steps]
+    if not everything:
         _say(f"nothing measured yet in {options.out}\n\nhint: python benchmarks/run.py quality")
         return 2
-    verdicts = judge([*measured, *fast])
+    verdicts = judge(everything)
     parts = ["## Quality", table.quality_table(measured), table.EXPLAINED]
-    parts += ["## Speed", table.speed_table(fast), "## Bars", table.bars_table(verdicts)]
-    text = "\n\n".join([*parts, table.machine_line([*measured, *fast])]) + "\n"
+    parts += ["## Speed", table.speed_table(fast)]
+    parts += ["## Differential privacy, δ = 1e-5", table.quality_table(private)]
+    parts += [table.speed_table(steps), "## Bars", table.bars_table(verdicts)]
+    text = "\n\n".join([*parts, table.machine_line(everything)]) + "\n"
     (options.out / "table.md").write_text(text)
     print(text)
     plot(measured, [options.out / "quality.png", options.out / "quality.svg"])

@@ -32,11 +32,11 @@ EXPLAINED = (
 
 
 def quality_table(records: Sequence[Record]) -> str:
-    """One Markdown table over all data sets: the real rows first, then by C2ST."""
+    """One Markdown table over all data sets, each ε apart: the real rows first, then by C2ST."""
     head = "| data | who | " + " | ".join(title for title, _, _ in COLUMNS) + " |"
     lines = [head, "|---|---|" + "---:|" * len(COLUMNS)]
-    for data in dict.fromkeys(record["data"] for record in records):
-        here = [record for record in records if record["data"] == data]
+    for data in dict.fromkeys(map(place, records)):
+        here = [record for record in records if place(record) == data]
         names = dict.fromkeys((r["who"], r.get("options", "")) for r in here)
         groups = {n: [r for r in here if (r["who"], r.get("options", "")) == n] for n in names}
         for i, (name, group) in enumerate(sorted(groups.items(), key=_order)):
@@ -44,6 +44,12 @@ def quality_table(records: Sequence[Record]) -> str:
             cells = [_cell(group, figure, digits) for _, figure, digits in COLUMNS]
             lines.append(f"| {data if not i else ''} | {shown} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def place(record: Record) -> str:
+    """Name the data set, and the ε where there is one."""
+    epsilon = record.get("epsilon")
+    return record["data"] if epsilon is None else f"{record['data']}, ε = {epsilon:g}"
 
 
 def _order(item: tuple[tuple[str, str], list[Record]]) -> tuple[bool, float]:
@@ -71,12 +77,13 @@ def bars_table(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         bar = verdict.bar
         figure = f"{bar.figure} / {bar.rival}'s" if bar.rival else bar.figure
+        data = bar.data if bar.epsilon is None else f"{bar.data}, ε = {bar.epsilon:g}"
         limits = [f"≥ {bar.low:g}"] if bar.low is not None else []
         limits += [f"≤ {bar.high:.4g}"] if bar.high is not None else []
         result = {None: "not run", True: "pass", False: "**FAIL**"}[verdict.passed]
         note = f" ({verdict.note})" if verdict.note else ""
         lines.append(
-            f"| {bar.data} | {bar.who} | {figure} | {', '.join(limits)} | {_number(verdict.value)} "
+            f"| {data} | {bar.who} | {figure} | {', '.join(limits)} | {_number(verdict.value)} "
             f"| {_number(verdict.rival_value)} | {result}{note} |"
         )
     return "\n".join(lines)
@@ -84,14 +91,16 @@ def bars_table(verdicts: Sequence[Verdict]) -> str:
 
 def speed_table(records: Sequence[Record]) -> str:
     """One line a part of the speed suite, every figure named."""
-    hidden = {"suite", "data", "who", "seed", "options", "when", "machine"}
     lines = ["| part | figures |", "|---|---|"]
-    for record in records:
-        figures = [
-            f"{k.replace('_', ' ')} {_number(v)}" for k, v in record.items() if k not in hidden
-        ]
-        lines.append(f"| {record['data']} | {', '.join(figures)} |")
+    lines += [f"| {record['data']} | {figures_of(record)} |" for record in records]
     return "\n".join(lines)
+
+
+def figures_of(record: Record) -> str:
+    """Name every figure of a record."""
+    hidden = {"suite", "data", "who", "seed", "options", "when", "machine"}
+    figures = ((k.replace("_", " "), v) for k, v in record.items() if k not in hidden)
+    return ", ".join(f"{name} {_number(value)}" for name, value in figures)
 
 
 def machine_line(records: Sequence[Record]) -> str:

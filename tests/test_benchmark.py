@@ -6,17 +6,28 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import dp
+import dp_step
+import public
 import quality
 import records
 import run
 import speed
+import step_cost
 import table
 from bars import BARS, Bar, judge
 from child import Child, run_child
 from plot import plot
+from synthehr.privacy.measure import domains_of
+from synthehr.schema.infer import infer
+from synthehr.schema.table import Schema
 
 MACHINE = {"cores": 2, "cpu": "a chip", "torch": "2.13.0", "commit": "abc"}
 
@@ -110,10 +121,101 @@ def test_bars_ignore_runs_with_options_of_their_own() -> None:
     assert judge([tuned], (Bar("adult", "vae", "detect", high=0.8),))[0].value is None
 
 
+def test_plan_of_privacy_goes_through_the_epsilons() -> None:
+    jobs = dp.plan(["stroke"], ["vae"], ["dpmm-mst"], [1.0, 3.0], 1, options="--set a=1")
+    assert [(job.who, job.epsilon, job.rival, job.options) for job in jobs] == [
+        ("real", None, False, ""),
+        ("vae", 1.0, False, "--set a=1"),
+        ("dpmm-mst", 1.0, True, ""),
+        ("vae", 3.0, False, "--set a=1"),
+        ("dpmm-mst", 3.0, True, ""),
+    ]
+    assert len({records.key(job.record()) for job in jobs}) == 5
+    places = quality.Places(measure=run.ROOT, out=run.ROOT)
+    assert len({places.work(job) for job in jobs}) == 5
+
+
+def test_bars_of_privacy_look_at_their_own_epsilon() -> None:
+    runs = [
+        record("adult", "vae", tstr=0.9),
+        record("adult", "vae", tstr=0.8) | {"epsilon": 1.0},
+        record("adult", "vae", tstr=0.88) | {"epsilon": 3.0},
+        record("adult", "dpmm-mst", tstr=0.84) | {"epsilon": 3.0},
+    ]
+    bars = [Bar("adult", "vae", "tstr", low=0.85, epsilon=e) for e in (None, 1.0, 3.0, 10.0)]
+    verdicts = judge(runs, bars)
+    assert [verdict.passed for verdict in verdicts] == [True, False, True, None]
+    assert [verdict.rival_value for verdict in verdicts] == [None, None, 0.84, None]
+    lines = table.quality_table(runs).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "adult",
+        "adult, ε = 1",
+        "adult, ε = 3",
+        "",
+    ]
+    assert "| adult, ε = 1 | vae | tstr |" in table.bars_table(verdicts)
+
+
+def test_public_bounds_and_levels_are_those_of_all_tables() -> None:
+    days = pa.array([0, 10], pa.date32())
+    one = pa.table({"n": [1, 5], "x": [0.5, None], "s": ["b", None], "b": [True, False], "d": days})
+    two = pa.table({"n": [-2, 3], "x": [9.5, 1.0], "s": ["a", "b"], "b": [True, True], "d": days})
+    kinds = {"n": "integer", "x": "numeric", "s": "categorical", "b": "boolean", "d": "date"}
+    inferred = infer(pa.concat_tables([one] * 50)).to_json()
+    for column in inferred["columns"]:
+        column["kind"] = kinds[column["name"]]
+    schema = Schema.from_json(public.declared(inferred, [one, two]))
+    assert schema["n"].bounds == (-2.0, 5.0)
+    assert schema["x"].bounds == (0.5, 9.5)
+    assert schema["d"].bounds == (0.0, 10.0)
+    assert schema["s"].levels == ("a", "b")
+    assert schema["b"].levels is None
+    without_dates = schema.with_columns(replace(schema["d"], role="drop"))
+    assert set(domains_of(without_dates, one.schema)) == set(kinds) - {"d"}
+
+
+def small_table(path) -> None:
+    rng = np.random.default_rng(0)
+    rows = {"n": rng.normal(size=600).round(2), "s": rng.choice(["a", "b", "c"], 600)}
+    pq.write_table(pa.table(rows), path)
+
+
+@pytest.mark.parametrize("network", dp_step.NETWORKS)
+def test_a_step_is_timed_in_the_training_loop(tmp_path, network: str) -> None:
+    small_table(tmp_path / "train.parquet")
+    told = [
+        step_cost.measure(tmp_path / "train.parquet", network, engine, 64, steps=5, warmup=2)
+        for engine in ("plain", "ours")
+    ]
+    assert [figures["steps"] for figures in told] == [4, 4]
+    assert told[0]["weights"] == told[1]["weights"]
+    assert told[0]["slots"] == 64 < told[1]["slots"]
+    assert all(figures["ms"] > 0 for figures in told)
+
+
+@pytest.mark.slow
+def test_steps_are_compared_with_opacus(tmp_path) -> None:
+    split = tmp_path / "splits" / "adult"
+    split.mkdir(parents=True)
+    (split / "target").write_text("")
+    small_table(split / "train.parquet")
+    places = quality.Places(measure=tmp_path, out=tmp_path)
+    default, stand_in = (
+        dp_step.run_network(network, places, threads=1, limit=600.0, batch=32)
+        for network in dp_step.NETWORKS
+    )
+    assert default["opacus_ghost"] == "cannot train it"
+    assert default["opacus_hooks_ratio"] > default["ours_ratio"]
+    assert stand_in["opacus_ghost_ratio"] > 0
+    assert stand_in["plain_ratio"] == 1.0
+
+
 def test_every_bar_names_something_that_is_measured() -> None:
+    parts = {*speed.NAMES.values(), *((name, dp_step.MODEL) for name in dp_step.NETWORKS.values())}
     for bar in BARS:
-        known = bar.data in quality.DATA or (bar.data, bar.who) in speed.NAMES.values()
-        assert known, bar
+        data = quality.DATA if bar.epsilon is None else dp.DATA
+        assert bar.data in data or (bar.data, bar.who) in parts, bar
+        assert bar.epsilon in (None, *dp.EPSILONS), bar
         assert bar.low is not None or bar.high is not None
 
 
@@ -186,6 +288,11 @@ def test_a_failing_fit_is_recorded_and_not_raised(tmp_path) -> None:
     assert ours["failed"].startswith("exit code")
     rival = quality.run_job(quality.Job(data="tiny", who="mostly", rival=True), places, limit=60)
     assert "PEERS" in rival["failed"]
+    private, peer = dp.plan(["tiny"], ["vae"], ["dpmm-mst"], [1.0], seeds=1)[1:]
+    failed = dp.run_private(private, places, limit=60)
+    assert failed["failed"].startswith("exit code")
+    assert failed["epsilon"] == 1.0
+    assert "PEERS" in dp.run_private(peer, places, limit=60)["failed"]
 
 
 @pytest.mark.data

@@ -73,6 +73,7 @@ def test_nothing_that_is_written_or_said_holds_a_secret(
     fit = ["fit", real, "-o", model, "--seed", 1, "--pii", "surrogate", *QUICK]
     if private:
         fit += ["--epsilon", 4, "--public-rows", 1000, "--schema", home / "schema.json"]
+        fit += ["--set", "privacy.rounds=1", "--set", "privacy.round_steps=5"]
     report = ["report", real, drawn, "--model", model, "--target", "died"]
     commands = [
         [*fit, "--json"],

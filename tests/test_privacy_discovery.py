@@ -99,7 +99,14 @@ def test_a_fit_without_anything_declared() -> None:
     )
     ledger = synthesizer.record["privacy"]
     assert ledger["entries"][0]["what"] == "number of patients, bounds and levels of 4 columns"
-    assert [entry["steers"] for entry in ledger["entries"]] == [True, True, False, False, False, False]
+    assert [entry["steers"] for entry in ledger["entries"]] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert 50 < ledger["epsilon"] <= 60
     assert ledger["public_patients"] == pytest.approx(PATIENTS, rel=0.1)
     assert set(synthesizer.schema["code"].levels or ()) <= set(CODES)

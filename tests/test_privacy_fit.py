@@ -216,6 +216,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     declared().write(schema)
     words = ["fit", table, "-o", model, "--epsilon", 4, "--public-rows", PATIENTS, "--seed", 1]
     words += ["--set", "train.steps=5", "--set", "train.batch_size=64", "--set", "model.width=16"]
+    words += ["--set", "privacy.rounds=0", "--set", "privacy.round_steps=5"]
     assert "needs a schema" in refused(run(capsys, *words))
     done = run(capsys, *words, "--schema", schema, "--json")
     assert done.code == 0, done.err

@@ -152,7 +152,16 @@ def matched(seed: int) -> torch.Tensor:
     torch.manual_seed(seed)
     model = Autoregressive.build(fields, AutoregressiveConfig(width=32, blocks=1, embedding=4))
     match(
-        model, fields, pairs, codes, rounds=2, steps=80, learning_rate=5e-3, seed=seed, runtime=CPU
+        model,
+        fields,
+        pairs,
+        codes,
+        rounds=2,
+        steps=80,
+        drawn=65_536,
+        learning_rate=5e-3,
+        seed=seed,
+        runtime=CPU,
     )
     return model.sample(4096, NOTHING_GIVEN, torch.Generator().manual_seed(0))[:, 0]
 

@@ -13,7 +13,11 @@ from synthehr import Privacy, Schema, Synthesizer
 
 PATIENTS = 1_000
 CODES = ("A", "B", "C", "D")
-SETTINGS = {"train": {"steps": 10, "batch_size": 64}, "model": {"width": 16}}
+SETTINGS = {
+    "train": {"steps": 10, "batch_size": 64},
+    "model": {"width": 16},
+    "privacy": {"rounds": 1, "round_steps": 5},
+}
 PRIVACY = Privacy(epsilon=4.0, delta=1e-4, public_rows=PATIENTS)
 
 

@@ -41,16 +41,24 @@ class PrivacyConfig:
         the rest.
     clip : float
         Largest norm of one patient's gradient.
+    rounds : int
+        Rounds in which the model is matched to the marginals before DP-SGD; one more follows it.
+    round_steps : int
+        Plain steps of a round; no record is looked at in them.
     """
 
     marginals: float = 0.5
     clip: float = 1.0
+    rounds: int = 4
+    round_steps: int = 300
 
     def __post_init__(self) -> None:
         if not 0 < self.marginals < 1:
             raise out_of_range("marginals", "above 0 and below 1")
         if self.clip <= 0:
             raise out_of_range("clip", "above 0")
+        if self.rounds < 0 or self.round_steps < 1:
+            raise out_of_range("rounds or round_steps", "at least 0 and 1")
 
 
 def asked(

@@ -28,8 +28,8 @@ from synthehr.privacy.pairs import PairMarginals
 from synthehr.train import Callback, Runtime, train
 from synthehr.train.runtime import mix
 
-DRAWN = 1 << 16
-"""Records that are drawn and weighed in a round."""
+MOST_DRAWN = 1 << 16
+"""Records that are drawn and weighed in a round, at most."""
 BLOCK = 4096
 PRIOR = 2000.0
 """How many patients' word the model's own word is worth."""
@@ -48,6 +48,7 @@ def match(
     *,
     rounds: int,
     steps: int,
+    drawn: int,
     learning_rate: float,
     seed: int,
     runtime: Runtime,
@@ -69,6 +70,8 @@ def match(
         How often records are drawn anew.
     steps : int
         Plain steps of a round.
+    drawn : int
+        Records that are drawn in a round, about.
     learning_rate : float
         Of these steps.
     seed : int
@@ -85,10 +88,10 @@ def match(
     codes = made_up.to(runtime.device)
     model.finish(codes)
     for nth in range(rounds):
-        drawn = _drawn(model, mix(seed, nth, 0), runtime)
-        weights = match_weights(drawn[:, 0].cpu().numpy(), fields, pairs)
+        found = _drawn(model, drawn, mix(seed, nth, 0), runtime)
+        weights = match_weights(found[:, 0].cpu().numpy(), fields, pairs)
         chosen = _evenly_chosen(weights, np.random.default_rng(mix(seed, nth, 1)))
-        codes = drawn[torch.from_numpy(chosen).to(runtime.device)].short()
+        codes = found[torch.from_numpy(chosen).to(runtime.device)].short()
         train(
             model,
             codes,
@@ -152,11 +155,12 @@ def _change(
     return np.where(now > 0, change, 0.0)
 
 
-def _drawn(model: Model, seed: int, runtime: Runtime) -> torch.Tensor:
-    """Draw records, (DRAWN, 2, D)."""
+def _drawn(model: Model, n: int, seed: int, runtime: Runtime) -> torch.Tensor:
+    """Draw whole blocks of records, (about n, 2, D)."""
     generator = torch.Generator(runtime.device).manual_seed(seed)
-    blocks = [model.sample(BLOCK, NOTHING_GIVEN, generator) for _ in range(DRAWN // BLOCK)]
-    return torch.cat(blocks)
+    blocks = -(-min(n, MOST_DRAWN) // BLOCK)
+    found = [model.sample(BLOCK, NOTHING_GIVEN, generator) for _ in range(blocks)]
+    return torch.cat(found)
 
 
 def _evenly_chosen(weights: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import final
 
 import numpy as np
 import torch
@@ -34,6 +36,24 @@ def normal(n: int) -> Tensor:
     radius = drawn[:pairs].log_().mul_(-2.0).sqrt_()
     angle = drawn[pairs:].mul_(2.0 * math.pi)
     return torch.cat([radius * angle.cos(), radius * angle.sin()])[:n]
+
+
+@final
+class Ahead:
+    """Draws the normal numbers of the next step while this one is computed.
+
+    Drawing takes a third of a private step, and half of that is the operating system's.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._next: Future[Tensor] | None = None
+
+    def take(self, n: int) -> Tensor:
+        """Draw n standard normal numbers; float64."""
+        drawn = None if self._next is None else self._next.result()
+        self._next = self._thread.submit(normal, n)
+        return drawn if drawn is not None and len(drawn) == n else normal(n)
 
 
 def chosen(n: int, rate: float) -> Tensor:

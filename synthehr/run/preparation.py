@@ -16,6 +16,7 @@ from synthehr.encode.fields import Fields
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import TrainingError
 from synthehr.models.base import Model
+from synthehr.privacy.config import PrivacyConfig
 from synthehr.privacy.ledger import Ledger
 from synthehr.privacy.pairs import PairMarginals
 from synthehr.privacy.plan import Plan
@@ -40,8 +41,8 @@ class PrivatePart(NamedTuple):
     ----------
     plan : Plan
         What training may do.
-    clip : float
-        Largest norm of one patient's gradient.
+    config : PrivacyConfig
+        The settings.
     ledger : Ledger
         What has been spent so far.
     made_up : ndarray of shape (R, 2, D), int16
@@ -53,7 +54,7 @@ class PrivatePart(NamedTuple):
     """
 
     plan: Plan
-    clip: float
+    config: PrivacyConfig
     ledger: Ledger
     made_up: NDArray[np.int16]
     pairs: PairMarginals

@@ -59,8 +59,6 @@ DELTA = 1e-6
 """δ where neither it nor the number of patients is declared."""
 ENCODING = EncodeConfig(rare_patients=2)
 """The made-up table has no patients that a rare value could point at."""
-ROUNDS_BEFORE, ROUNDS_AFTER, MATCH_STEPS = 4, 1, 300
-"""Rounds of matching before and after DP-SGD, and plain steps of each."""
 STAND_IN: Fields = tuple(
     Field(name, np.full(3, 1 / 3), np.ones(3, dtype=np.int64), None, None, None) for name in "ab"
 )
@@ -134,7 +132,7 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         warnings=(),
         private=PrivatePart(
             plan=plan,
-            clip=privacy.clip,
+            config=privacy,
             ledger=ledger.charged(measured.entry, of_pairs),
             pairs=pairs,
             made_up=encoder.encode(measured.table),
@@ -170,7 +168,7 @@ def train_private(
     engine = DpSgd(
         prepared.model,
         slots,
-        clip=part.clip,
+        clip=part.config.clip,
         noise_multiplier=plan.noise_of_a_look,
         expected=training.batch_size,
     )
@@ -180,12 +178,13 @@ def train_private(
         prepared.encoder.fields,
         part.pairs,
         made_up,
-        steps=MATCH_STEPS,
+        steps=part.config.round_steps,
+        drawn=2 * part.ledger.public_patients,
         runtime=runtime,
         callbacks=callbacks,
     )
     seed = derived(prepared.options.seed, TRAINING)
-    settle(rounds=ROUNDS_BEFORE, learning_rate=2e-3, seed=mix(seed, 0))
+    settle(rounds=part.config.rounds, learning_rate=2e-3, seed=mix(seed, 0))
     with engine.watching():
         history = train(
             prepared.model,
@@ -205,7 +204,7 @@ def train_private(
             "nothing is claimed or kept",
             hint="train this model without differential privacy",
         )
-    settle(rounds=ROUNDS_AFTER, learning_rate=1e-3, seed=mix(seed, 1))
+    settle(rounds=1, learning_rate=1e-3, seed=mix(seed, 1))
     return history, part.planned()
 
 
