@@ -228,6 +228,11 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "(3." in shown.out and ", 0.0001)-differentially private" in shown.out
     assert "needs --epsilon" in refused(run(capsys, "fit", table, "--delta", 1e-6, "--force"))
     assert "by chance" in refused(run(capsys, "inspect", model, "--against", table))
+    again = run(capsys, *words, "--schema", schema, "--force")
+    assert "fitted privately before (privacy-ledger.json lists 1)" in again.err
+    assert "ε = 7." in again.err
+    (tmp_path / "privacy-ledger.json").write_text("{}")
+    assert "no list of private fits" in refused(run(capsys, *words, "--schema", schema, "--force"))
     plan = run(capsys, *words, "--schema", schema, "--dry-run", "--json", "--force")
     assert json.loads(plan.out)["privacy"]["entries"][2]["times"] == 5
 

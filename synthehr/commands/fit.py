@@ -80,10 +80,24 @@ def fit(
         say(f"warning: {warning}", quiet=quiet)
     say(f"{schema_grid(prepared.schema)}\n\n{plan_text(prepared)}", quiet=quiet)
     result = prepared.plan()
+    if result["privacy"] is not None and not dry_run:
+        note_spending(target, table, result["privacy"])
     if not dry_run:
         result = _train(synthesizer, prepared, target, resume=resume, force=force, quiet=quiet)
     if json:
         put_json(result)
+
+
+def note_spending(target: Path, table: Path, ledger: dict[str, Any]) -> None:
+    """List a private fit beside its output, and warn where the table was fitted before."""
+    from synthehr.privacy.project import NAME, spend
+
+    spent = spend(target.parent, table, epsilon=ledger["epsilon"], delta=ledger["delta"])
+    if spent.fits:
+        say(
+            f"warning: this table was fitted privately before ({NAME} lists {spent.fits}); whoever "
+            f"has all of it has ε = {spent.epsilon:.3f} and δ = {spent.delta:g}"
+        )
 
 
 def checkpoint_of(target: Path) -> Path:
