@@ -56,6 +56,14 @@ def pattern(shown: str) -> re.Pattern[str]:
     return re.compile(r"\s*".join(words), re.DOTALL)
 
 
+def test_the_tests_that_the_privacy_page_names_are_there() -> None:
+    page = (ROOT / "docs" / "concept" / "privacy.md").read_text()
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 40
+    assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("readme")
