@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from synthehr.errors import ConfigError, GateError
+from synthehr.errors import ConfigError, GateError, InputError
+from synthehr.schema.column import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from synthehr.evaluation.report import Report
     from synthehr.evaluation.task import Informed
+    from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Schema
 
 DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.9}
@@ -58,6 +60,41 @@ def check_gates(report: Report, limits: Mapping[str, float]) -> None:
         raise GateError(
             "; ".join(failures), hint="read the report; train longer, or give more records"
         )
+
+
+def check_claim(record: Mapping[str, Any], asked: Privacy) -> dict[str, Any]:
+    """Give the ledger of a private fit, if it keeps what was asked.
+
+    It is all that a release of a private fit hangs on: figures computed on records would
+    be queries on them that nobody charged for.
+
+    Parameters
+    ----------
+    record : mapping
+        The run record of the fit.
+    asked : Privacy
+        What was asked of it.
+
+    Raises
+    ------
+    ConfigError
+        If the entries do not add up.
+    GateError
+        If more was spent than was asked for, or nothing is claimed.
+    """
+    from synthehr.privacy.stated import stated
+
+    ledger = stated(record)
+    if ledger is None:
+        raise GateError("no records were released: the fit has no ledger", hint="report this")
+    delta = ledger["delta"] if asked.delta is None else asked.delta
+    if not (ledger["epsilon"] <= asked.epsilon and ledger["delta"] <= delta):
+        raise GateError(
+            f"no records were released: ({ledger['epsilon']:g}, {ledger['delta']:g}) was spent, "
+            f"and ({asked.epsilon:g}, {delta:g}) was asked for",
+            hint="ask for what was spent, or fit again",
+        )
+    return ledger
 
 
 def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, ...]:
@@ -137,7 +174,8 @@ def assess(
     model : Path, optional
         The model file that `synthetic` was drawn from and `real` was fitted by.
     holdout : path or table, optional
-        Real records that were not fitted, where there is no model file.
+        Real records that were not fitted, where no model file says which they are: without
+        one, or with one that is differentially private.
     target : str, optional
         The column to predict.
     schema : path or Schema, optional
@@ -154,7 +192,8 @@ def assess(
     Raises
     ------
     ConfigError
-        If both a model file and held-out records are given, or shadow models cannot be trained.
+        If a model file and the given records both say who was held out, a privacy ledger does
+        not add up, or shadow models cannot be trained.
     SynthehrError
         If a table cannot be read or they do not belong together.
     """
@@ -170,17 +209,19 @@ def assess(
     informed: dict[str, Informed] = {}
     known = Schema.read(schema) if isinstance(schema, Path) else schema
     if model is not None:
-        if holdout is not None:
+        content = read_metadata(model).content
+        record = _checked(content["record"])
+        if holdout is not None and record.get("privacy") is None:
             raise ConfigError(
                 "--model and --holdout both say which records were held out", hint="give one"
             )
-        content = read_metadata(model).content
-        record = content["record"]
         known = known or Schema.from_json(content["schema"])
-        real, aside = as_fitted(read(real).table, known.patient, content["record"])
-        holdout = aside if aside.num_rows else None
-        if holdout is not None:
-            informed = _informed(model, synthetic, real, aside, chosen, audit, tell)
+        real, aside = as_fitted(read(real).table, known.patient, record)
+        holdout = read(holdout).table if holdout is not None else aside
+        if holdout.num_rows:
+            informed = _informed(model, synthetic, real, holdout, chosen, audit, tell)
+        else:
+            holdout = None
     if audit == "deep" and not informed:
         raise ConfigError(
             "--audit deep needs a model file of synthehr's own models, fitted with held-out "
@@ -200,6 +241,14 @@ def assess(
     )
 
 
+def _checked(record: dict[str, Any]) -> dict[str, Any]:
+    """Derive what a private run record claims anew, where accountants are installed."""
+    from synthehr.privacy.accountant import is_installed
+    from synthehr.privacy.stated import stated
+
+    return {**record, "privacy": stated(record)} if is_installed() else record
+
+
 def _informed(
     model: Path,
     synthetic: Any,
@@ -217,6 +266,13 @@ def _informed(
     if read_metadata(model).content["model"]["name"] not in MODELS:
         return {}
     artifact = load(model)
+    for table in (real, holdout):
+        lacking = [name for name in artifact.encoder.modelled if name not in table.column_names]
+        if lacking:
+            raise InputError(
+                f"a real table lacks column {shown(lacking[0])}, which the model was fitted on",
+                hint="give the tables with all of their columns",
+            )
     attacks = loss_attack(artifact, real, holdout)
     if audit == "deep":
         from synthehr.run.shadows import shadow_attacks

@@ -1,11 +1,13 @@
 """A folder to hand over: synthetic records, report, data dictionary and checksums.
 
-The records are in it only if every gate holds; the report always is.
+The records are in it only if every gate holds; the report always is. Of a fit under
+differential privacy the gate is the ledger, and the report is the releasable one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from synthehr.errors import ArtifactError, GateError
-from synthehr.gates import release_failures
+from synthehr.errors import ArtifactError, ConfigError, GateError
+from synthehr.gates import check_claim, release_failures
 
 if TYPE_CHECKING:
     from synthehr.evaluation.report import Report
+    from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Schema
     from synthehr.synthesizer import Synthesizer
 
@@ -39,6 +42,7 @@ def release(
     max_minutes: float | None = None,
     on_text: Literal["refuse", "drop"] = "refuse",
     pii: Literal["drop", "keep", "surrogate"] | None = None,
+    privacy: Privacy | None = None,
     limits: Mapping[str, float] | None = None,
     with_model: bool = False,
     force: bool = False,
@@ -54,7 +58,7 @@ def release(
         The folder to make.
     synthesizer : Synthesizer
         Not fitted yet.
-    schema, patient, max_minutes, on_text, pii
+    schema, patient, max_minutes, on_text, pii, privacy
         As in `Synthesizer.fit`.
     target : str, optional
         The column to predict in the report.
@@ -76,33 +80,48 @@ def release(
 
     Raises
     ------
+    ConfigError
+        If figures are to be gates of a release under differential privacy.
     GateError
-        If a gate fails: the folder then holds the report and no records.
+        If a gate fails: the folder then holds the report and no records. If a private fit spent
+        more than was asked for: there is no folder then.
     """
     from synthehr.io import read, write_table
     from synthehr.seeds import settled
 
     _check_folder(folder, force)
+    _refuse_figures(privacy, limits, target)
     source = read(table)
     prepared = synthesizer.prepare(
-        source, schema, patient, max_minutes=max_minutes, on_text=on_text, pii=pii
+        source,
+        schema,
+        patient,
+        max_minutes=max_minutes,
+        on_text=on_text,
+        pii=pii,
+        privacy=privacy,
     )
     for warning in prepared.warnings:
         tell(f"warning: {warning}")
     tell(f"fitting {len(prepared.codes):,} records")
     synthesizer.train(prepared)
+    ledger = None if privacy is None else check_claim(synthesizer.record, privacy)
     seed = settled(synthesizer.seed)
     with _made(folder, force) as draft:
         wish = synthesizer.wish(n)
         tell(f"drawing {wish.n:,} records")
         types = synthesizer.schema.pandas_types
         write_table(synthesizer.draw(wish, seed), draft / DATA, pandas_types=types)
-        tell("comparing them with the real ones")
         record = {**synthesizer.record, "sample_seed": seed, "sampled_records": wish.n}
-        found = _compared(source.table, draft / DATA, synthesizer, target, record, with_model)
-        found.to_html(draft / "report.html")
-        found.to_json(draft / "report.json")
-        failures = release_failures(found, limits or {})
+        if ledger is None:
+            tell("comparing them with the real ones")
+            found = _compared(source.table, draft / DATA, synthesizer, target, record, with_model)
+            page, failures = "report.html", release_failures(found, limits or {})
+            found.to_html(draft / page)
+            found.to_json(draft / "report.json")
+        else:
+            page, failures = "releasable.html", ()
+            _publish(draft, synthesizer, ledger, tell)
         if failures:
             (draft / DATA).unlink()
         else:
@@ -113,10 +132,10 @@ def release(
     if failures:
         raise GateError(
             f"no records were released: {'; '.join(failures)}",
-            hint=f"read {folder / 'report.html'}; train longer, or change a limit with "
+            hint=f"read {folder / page}; train longer, or change a limit with "
             "--fail-under name=value",
         )
-    tell(f"wrote {folder}: {', '.join(sums)}\nnext: read {folder / 'report.html'}")
+    tell(f"wrote {folder}: {', '.join(sums)}\nnext: read {folder / page}")
     return {"output": str(folder), "files": sums, "record": record}
 
 
@@ -143,6 +162,43 @@ def dictionary(synthesizer: Synthesizer) -> pa.Table:
         if column.role != "drop"
     ]
     return pa.Table.from_pylist(rows)
+
+
+def _refuse_figures(
+    privacy: Privacy | None,
+    limits: Mapping[str, float] | None,
+    target: str | None,
+) -> None:
+    """Refuse what would make a private release hang on more than its ledger."""
+    if privacy is None:
+        return
+    for name, value in (("--fail-under", limits), ("--target", target)):
+        if value:
+            raise ConfigError(
+                f"{name} does not go with --epsilon: what is released would hang on figures of "
+                "records that nobody charged for",
+                hint="leave it out, and look at the figures with `synthehr report`, for yourself",
+            )
+
+
+def _publish(
+    draft: Path,
+    synthesizer: Synthesizer,
+    ledger: Mapping[str, Any],
+    tell: Callable[[str], None],
+) -> None:
+    """Write what may stand beside the records of a private fit."""
+    from synthehr.io import read, write_text
+    from synthehr.privacy.stated import warning_of
+    from synthehr.releasable import releasable
+
+    if warning := warning_of(ledger["epsilon"]):
+        tell(f"warning: {warning}")
+    tell("\n".join(ledger["claim"]))
+    text = json.dumps(ledger, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(draft / "ledger.json", text + "\n")
+    drawn = read(draft / DATA).table
+    releasable(drawn, synthesizer.schema, synthesizer.record).to_html(draft / "releasable.html")
 
 
 def _compared(

@@ -49,7 +49,7 @@ ROOMS = (
     ("train", "evaluation"),
     ("privacy",),
     ("artifact", "modes"),
-    ("run", "gates", "inspection"),
+    ("run", "gates", "inspection", "releasable"),
     ("synthesizer",),
     ("release",),
     ("commands", "cli"),

@@ -53,6 +53,9 @@ Read = Annotated[
 Patient = Annotated[
     str | None, typer.Option("--patient", metavar="COL", help="The column that names the patient.")
 ]
+Target = Annotated[
+    str | None, typer.Option("--target", metavar="COL", help="The column to predict.")
+]
 Holdout = Annotated[
     float | None,
     typer.Option(

@@ -21,9 +21,7 @@ def release(
         str, typer.Option("--model", help="auto, autoregressive, vae, gan or cgan.")
     ] = "auto",
     patient: options.Patient = None,
-    target: Annotated[
-        str | None, typer.Option("--target", metavar="COL", help="The column to predict.")
-    ] = None,
+    target: options.Target = None,
     rows: Annotated[
         int | None, typer.Option("--rows", "-n", help="How many; by default as many as fitted.")
     ] = None,
@@ -31,6 +29,10 @@ def release(
     seed: options.Seed = None,
     on_text: options.OnTextOption = options.OnText.refuse,
     pii: options.PiiOption = None,
+    epsilon: options.Epsilon = None,
+    delta: options.Delta = None,
+    public_rows: options.PublicRows = None,
+    discover: options.Discover = False,
     setting: options.Setting = None,
     fail_under: options.FailUnder = None,
     with_model: Annotated[
@@ -42,6 +44,7 @@ def release(
     """Fit, sample, report, and write a folder to hand over if every gate holds."""
     from synthehr import release as releasing
     from synthehr.gates import limits_of
+    from synthehr.privacy.config import asked
     from synthehr.run.choices import settings_of
     from synthehr.synthesizer import Synthesizer
 
@@ -56,6 +59,7 @@ def release(
         max_minutes=max_minutes,
         on_text=on_text.value,
         pii=None if pii is None else pii.value,
+        privacy=asked(epsilon, delta, public_rows, discover),
         limits=limits_of(fail_under or ()),
         with_model=with_model,
         force=force,

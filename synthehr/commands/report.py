@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synthehr.commands import options
 from synthehr.commands.console import put, say
 from synthehr.commands.reading import read_table
+from synthehr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from synthehr.evaluation.releasable import ReleasableReport
+    from synthehr.evaluation.report import Report
+
+Unfitted = Annotated[
+    Path | None,
+    typer.Option(
+        "--holdout",
+        help="Real records that were not fitted, where no model file says which they are.",
+    ),
+]
+Releasable = Annotated[
+    bool,
+    typer.Option(
+        "--releasable",
+        help="The ledger and the synthetic table by itself, which may be published; needs a "
+        "differentially private --model. REAL is not read.",
+    ),
+]
 
 
 def report(
-    real: Annotated[Path, typer.Argument(help="The real table.", show_default=False)],
+    real: Annotated[
+        Path,
+        typer.Argument(help="The real table; not read with --releasable.", show_default=False),
+    ],
     synthetic: Annotated[Path, typer.Argument(help="The synthetic table.", show_default=False)],
     model: Annotated[
         Path | None,
         typer.Option("--model", help="The model file: it says which records were held out."),
     ] = None,
-    holdout: Annotated[
-        Path | None, typer.Option("--holdout", help="Real records that were not fitted.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", metavar="COL", help="The column to predict.")
-    ] = None,
+    holdout: Unfitted = None,
+    target: options.Target = None,
     audit: Annotated[
         options.Audit,
         typer.Option("--audit", help="deep trains shadow models: some times as long as the fit."),
     ] = options.Audit.quick,
+    releasable: Releasable = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The report, one HTML file.")
     ] = Path("report.html"),
@@ -49,6 +70,19 @@ def report(
     limits = limits_of(fail_under or ())
     for path in (output, *([Path(json)] if json not in (None, "-") else [])):
         check_target(path, force)
+    if releasable:
+        asked = {
+            "--holdout": holdout,
+            "--target": target,
+            "--audit deep": audit is options.Audit.deep or None,
+            "--schema": schema,
+            "--patient": patient,
+            "--fail-under": fail_under or None,
+            "--seed": seed,
+        }
+        _check_asked(asked, real, synthetic)
+        _write(_releasable(synthetic, reading, model), output, json, force)
+        return
     found = assess(
         read_table(real, reading),
         read_table(synthetic, reading),
@@ -61,11 +95,47 @@ def report(
         audit=audit.value,
         tell=say,
     )
+    say("\n".join(found.summary()))
+    _write(found, output, json, force)
+    check_gates(found, limits)
+
+
+def _check_asked(asked: dict[str, Any], real: Path, synthetic: Path) -> None:
+    """Refuse what a report without records has no use for."""
+    for name, value in asked.items():
+        if value is not None:
+            raise ConfigError(
+                f"{name} does not go with --releasable, which compares nothing with records",
+                hint="leave it out, or leave --releasable out for the internal report",
+            )
+    if real.resolve() == synthetic.resolve():
+        raise ConfigError(
+            "the synthetic table is the real one",
+            hint="name the table that was drawn from the model, in the second place",
+        )
+
+
+def _releasable(synthetic: Path, reading: list[str] | None, model: Path | None) -> ReleasableReport:
+    from synthehr.evaluation.releasable import NOT_CHECKED
+    from synthehr.privacy.stated import warning_of
+    from synthehr.releasable import of_file
+
+    if model is None:
+        raise ConfigError(
+            "--releasable needs the model file that the table was drawn from",
+            hint="name it with --model; it must have been fitted with --epsilon",
+        )
+    found = of_file(read_table(synthetic, reading), model)
+    if warning := warning_of(found.ledger["epsilon"]):
+        say(f"warning: {warning}")
+    say("\n".join([*found.ledger["claim"], NOT_CHECKED]))
+    return found
+
+
+def _write(found: Report | ReleasableReport, output: Path, json: str | None, force: bool) -> None:
     found.to_html(output, force=force)
     if json == "-":
         put(found.to_json())
     elif json is not None:
         found.to_json(json, force=force)
-    say("\n".join(found.summary()))
     say(f"\nwrote {output}\nnext: open it in a browser")
-    check_gates(found, limits)

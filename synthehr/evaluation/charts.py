@@ -50,25 +50,28 @@ class Spread(NamedTuple):
 
 
 def overlay(histogram: Histogram) -> Markup:
-    """Draw one column's real, synthetic and held-out shares over each other."""
+    """Draw one column's real, synthetic and held-out shares over each other, or synthetic alone."""
     name = visible(histogram.column, 80)
+    said = "synthetic over real" if histogram.real else "synthetic"
     if histogram.labels:
         drawing, axes = figure(_WIDE, _HIGH, (100, 20, 14, 4))
         _levels(axes, histogram)
-        return publish(drawing, f"Shares of the levels of {name}, synthetic over real.")
+        return publish(drawing, f"Shares of the levels of {name}, {said}.")
     drawing, axes = figure(_WIDE, _HIGH, (12, 20, 12, 4))
     _bins(axes, histogram)
-    return publish(drawing, f"Distribution of {name}, synthetic over real.")
+    return publish(drawing, f"Distribution of {name}, {said}.")
 
 
 def _bins(axes: Axes, histogram: Histogram) -> None:
     edges, densities = _densities(histogram)
-    axes.stairs(np.nan_to_num(densities[0]), edges, fill=True, color=COLOURS["real"], linewidth=0)
+    first = COLOURS["real" if histogram.real else "synthetic"]
+    axes.stairs(np.nan_to_num(densities[0]), edges, fill=True, color=first, linewidth=0)
     if len(densities) > 2:
         # A bin of too few patients is a gap in the line, not a zero.
         axes.stairs(densities[2], edges, color=COLOURS["holdout"], linewidth=1.2, linestyle=_DASHED)
-    synthetic = np.nan_to_num(densities[1])
-    axes.stairs(synthetic, edges, color=COLOURS["synthetic"], linewidth=1.8)
+    if histogram.real:
+        synthetic = np.nan_to_num(densities[1])
+        axes.stairs(synthetic, edges, color=COLOURS["synthetic"], linewidth=1.8)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 1.05 * np.nan_to_num(densities).max(initial=0) or 1)
     axes.yaxis.set_visible(False)
@@ -112,10 +115,12 @@ def _value_axis(axes: Axes, *, is_date: bool, wide: float) -> None:
 def _levels(axes: Axes, histogram: Histogram) -> None:
     labels, shares = _fold(histogram)
     places = np.arange(len(labels))
-    axes.barh(places, np.nan_to_num(shares[0]), height=0.62, color=COLOURS["real"], linewidth=0)
+    first = COLOURS["real" if histogram.real else "synthetic"]
+    axes.barh(places, np.nan_to_num(shares[0]), height=0.62, color=first, linewidth=0)
     if len(shares) > 2:
         axes.plot(shares[2], places, "|", color=COLOURS["holdout"], markersize=10, mew=1.6)
-    axes.plot(shares[1], places, "o", color=COLOURS["synthetic"], markersize=6, mew=0)
+    if histogram.real:
+        axes.plot(shares[1], places, "o", color=COLOURS["synthetic"], markersize=6, mew=0)
     axes.set_xlim(0, 1.06 * np.nan_to_num(shares).max(initial=0) or 1)
     axes.set_ylim(max(len(labels), 3) - 0.45, -0.55)
     _name_rows(axes, labels, 15)
@@ -148,7 +153,9 @@ def _share_axis(axes: Axes, ticks: int) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
 
 
-def dependence(pairs: Pairs, most: int) -> Markup:
+def dependence(
+    pairs: Pairs, most: int, shade: float = SHADE, said: str = "synthetic minus real"
+) -> Markup:
     """Map where the synthetic dependence between two columns is too weak or too strong.
 
     Parameters
@@ -157,24 +164,28 @@ def dependence(pairs: Pairs, most: int) -> Markup:
         Dependence between every two columns.
     most : int
         Columns to show; those with the largest mean difference are kept, in table order.
+    shade : float
+        Difference that one step of colour stands for.
+    said : str
+        What the difference is.
     """
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
     kept = most_different(pairs, most)
-    steps = _steps(pairs)[np.ix_(kept, kept)]
+    steps = _steps(pairs, shade)[np.ix_(kept, kept)]
     n = len(kept)
     cell = float(np.clip(540 / n, 11, 30))
     names = [visible(pairs.names[index], 20) for index in kept]
     room = 14 + 6.2 * max(map(len, names))
     side = (n - 1) * cell
     drawing, axes = figure(side + room + 8, side + room + 6, (room, room, 8, 6))
-    for shade in range(-SHADES, SHADES + 1):
-        places = np.argwhere(np.tril(steps == shade, -1))[:, ::-1]
+    for step in range(-SHADES, SHADES + 1):
+        places = np.argwhere(np.tril(steps == step, -1))[:, ::-1]
         squares = [Path(corners, closed=True) for corners in _CELL + places[:, None, :]]
         if squares:
             path = Path.make_compound_path(*squares)
-            axes.add_patch(PathPatch(path, facecolor=COLOURS[f"d{shade + SHADES}"], linewidth=0))
+            axes.add_patch(PathPatch(path, facecolor=COLOURS[f"d{step + SHADES}"], linewidth=0))
     axes.set_xlim(-0.5, n - 1.5)
     axes.set_ylim(n - 0.5, 0.5)
     axes.set_xticks(range(n - 1), names[:-1], rotation=90, parse_math=False)
@@ -182,11 +193,11 @@ def dependence(pairs: Pairs, most: int) -> Markup:
     size = min(10.5, 0.85 * cell)
     axes.tick_params(length=0, labelcolor=COLOURS["ink"], labelsize=size)
     axes.spines["bottom"].set_visible(False)
-    return publish(drawing, f"Dependence between every two of {n} columns, synthetic minus real.")
+    return publish(drawing, f"Dependence between every two of {n} columns, {said}.")
 
 
-def _steps(pairs: Pairs) -> NDArray[np.float64]:
-    steps = np.clip(np.rint((pairs.synthetic - pairs.real) / SHADE), -SHADES, SHADES)
+def _steps(pairs: Pairs, shade: float) -> NDArray[np.float64]:
+    steps = np.clip(np.rint((pairs.synthetic - pairs.real) / shade), -SHADES, SHADES)
     return np.nan_to_num(steps, nan=99.0)
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from synthehr.evaluation import charts, summary, words
-from synthehr.evaluation.attacks.parts import NAMES
-from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.html import MEASURES, environment, policy, style
 from synthehr.evaluation.results import SMALLEST, ColumnResult, Results
 from synthehr.evaluation.svg import SHADES, visible
 from synthehr.evaluation.verdicts import LINE
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from synthehr.schema.table import Schema
 
 MOST_CHARTS = 60
@@ -32,9 +26,6 @@ MOST_ROWS = 200
 _MOST_BARS = 24
 _MOST_MAPPED = 40
 _MOST_PAIRS = 12
-_FOLDER = Path(__file__).parent / "templates"
-_STRIP = (4.0, 164.0)
-_MEASURES = {"R2": "R²"}
 _SECTIONS = (
     ("summary", "Summary"),
     ("schema", "Schema"),
@@ -54,7 +45,7 @@ _SECTIONS = (
 
 def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -> str:
     """Write the whole page; equal input gives equal text."""
-    css = (_FOLDER / "report.css").read_text(encoding="utf-8")
+    css = style("report.css", "internal.css")
     by_section = {
         section: [metric for metric in results.metrics if metric.section == section]
         for section in words.SCALES
@@ -62,7 +53,7 @@ def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -
     absent = {"pairs"} if results.pairs is None else set()
     absent |= set() if by_section["diagnostic"] else {"diagnostic"}
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             **_drawings(results),
@@ -72,8 +63,9 @@ def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -
             contents=[section for section in _SECTIONS if section[0] not in absent],
             css=Markup(css),
             facts=_facts(results),
+            ledger=record.get("privacy"),
             no_verdict=words.NO_VERDICT,
-            policy=_policy(css),
+            policy=policy(css),
             record=_record(results, record),
             results=results,
             schema=_schema_rows(results, schema),
@@ -86,44 +78,6 @@ def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -
             with_roles=schema is not None,
         )
     )
-
-
-def _policy(css: str) -> str:
-    """Allow this style sheet and embedded images, and forbid the rest."""
-    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "attack_metric": lambda name: NAMES[name],
-        "attack_name": words.attack_name,
-        "attack_words": lambda name: words.ATTACKS.get(name, ""),
-        "count": words.count,
-        "exact": words.exact,
-        "known": lambda value: value is not None and math.isfinite(value),
-        "measure": lambda name: _MEASURES.get(name, name),
-        "number": words.number,
-        "percent": words.percent,
-        "reading": words.reading,
-        "reading_words": lambda metric: words.READINGS[words.reading(metric)],
-        "strip": _strip,
-        "title_of": lambda name: visible(words.title(name)),
-        "visible": lambda text: visible(str(text)),
-    }
-    return environment
 
 
 def _drawings(results: Results) -> dict[str, Any]:
@@ -227,7 +181,7 @@ def _taught(taught: Sequence[ColumnResult], measure: str) -> dict[str, Any]:
         c for c in group if math.isfinite(_known(c.utility_real) + _known(c.utility_synthetic))
     ]
     shown = sorted(group, key=_loss)[:_MOST_BARS]
-    name = _MEASURES.get(measure, measure)
+    name = MEASURES.get(measure, measure)
     rows = [charts.Bar(c.name, _known(c.utility_synthetic), c.utility_real) for c in shown]
     return {
         "chart": charts.dumbbells(rows, name) if rows else "",
@@ -246,36 +200,6 @@ def _nulls(columns: Sequence[ColumnResult]) -> dict[str, Any] | None:
     rows = [charts.Bar(column.name, column.null_synthetic, column.null_real) for column in shown]
     chart = charts.dumbbells(rows, "Share of null cells")
     return {"chart": chart, "shown": len(shown), "of": len(holding)}
-
-
-def _strip(metric: Metric) -> dict[str, Any] | None:
-    """Place a figure, its interval and its ceiling on an axis from worst to best."""
-    scale = words.scale_of(metric)
-    if not math.isfinite(metric.value) or (
-        metric.section == "similarity" and metric.better != "ceiling"
-    ):
-        return None
-
-    def place(value: float | None) -> float | None:
-        if value is None or not math.isfinite(value):
-            return None
-        share = min(1.0, max(0.0, (value - scale.worst) / (scale.best - scale.worst)))
-        return round(_STRIP[0] + share * (_STRIP[1] - _STRIP[0]), 1)
-
-    low, high = place(metric.low), place(metric.high)
-    if low is None or high is None:
-        low = high = None
-    label = f"{words.title(metric.name)} {words.number(metric.value)}"
-    if metric.ceiling is not None:
-        label += f", ceiling {words.number(metric.ceiling)}"
-    ceiling = place(metric.ceiling)
-    return {
-        "value": place(metric.value),
-        "low": low,
-        "high": high,
-        "ceiling": ceiling,
-        "label": visible(label),
-    }
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:
@@ -297,7 +221,9 @@ def _record(results: Results, record: Mapping[str, Any]) -> list[tuple[str, str]
         ("seed of the evaluation", str(results.seed)),
         ("seconds of the evaluation", f"{results.seconds:.1f}"),
     ]
-    return [*words.flat(record), *rows]
+    # The ledger has a table of its own.
+    told = {name: value for name, value in record.items() if name != "privacy"}
+    return [*words.flat(told), *rows]
 
 
 def _schema_rows(results: Results, schema: Schema | None) -> list[dict[str, Any]]:

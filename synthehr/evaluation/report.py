@@ -5,16 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from synthehr.errors import ConfigError
 from synthehr.evaluation import summary as plain
+from synthehr.evaluation.json_values import json_values, significant
 from synthehr.evaluation.metric import Estimate, Metric
 from synthehr.evaluation.results import ColumnResult, Histogram, Pairs, Results
 from synthehr.evaluation.words import WATERMARK, number, reading, rounded
@@ -156,17 +155,17 @@ class Report:
             "ceiling_from": results.ceiling_from,
             "summary": asdict(words),
             "metrics": {metric.name: _metric(metric) for metric in results.metrics},
-            "columns": [_plain(asdict(column)) for column in results.columns],
+            "columns": [json_values(asdict(column)) for column in results.columns],
             "pairs": _pairs(results.pairs),
             "histograms": [_histogram(histogram) for histogram in results.histograms],
-            "calibration": [_plain(asdict(curve)) for curve in results.calibration],
-            "rare_levels": [_plain(band._asdict()) for band in results.rare_levels],
-            "membership": [_plain(_named(each)) for each in results.membership],
-            "disclosure": [_plain(_named(each)) for each in results.disclosure],
+            "calibration": [json_values(asdict(curve)) for curve in results.calibration],
+            "rare_levels": [json_values(band._asdict()) for band in results.rare_levels],
+            "membership": [json_values(_named(each)) for each in results.membership],
+            "disclosure": [json_values(_named(each)) for each in results.disclosure],
             "caps": [cap._asdict() for cap in results.caps],
             "not_measurable": [part._asdict() for part in results.not_measurable],
             "schema": _schema(self.schema),
-            "record": _plain(self.record or {}, _significant),
+            "record": json_values(self.record or {}, significant),
             "seed": results.seed,
             "seconds": rounded(results.seconds),
         }
@@ -196,7 +195,7 @@ def _failure(metric: Metric, limit: float) -> list[str]:
 def _metric(metric: Metric) -> dict[str, Any]:
     values = metric._asdict()
     del values["name"]
-    return {"reading": reading(metric), **_plain(values)}
+    return {"reading": reading(metric), **json_values(values)}
 
 
 def _named(result: NamedTuple) -> dict[str, Any]:
@@ -207,27 +206,8 @@ def _named(result: NamedTuple) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any, written: Callable[[float], float | None] = rounded) -> Any:
-    """Turn nested values into what JSON holds; `written` rounds numbers or makes them None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, written) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, written) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return written(float(value))
-    if isinstance(value, np.integer):
-        return int(value)
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    return str(value)
-
-
-def _significant(value: float) -> float | None:
-    return float(f"{value:.7g}") if math.isfinite(value) else None
-
-
 def _histogram(histogram: Histogram) -> dict[str, Any]:
-    return {**_plain(asdict(histogram)), "edges": _plain(histogram.edges, _significant)}
+    return {**json_values(asdict(histogram)), "edges": json_values(histogram.edges, significant)}
 
 
 def _pairs(pairs: Pairs | None) -> list[dict[str, Any]]:

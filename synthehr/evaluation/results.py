@@ -109,7 +109,8 @@ class Histogram:
     labels : tuple of str
         The B levels, commonest first; the last may be "(other levels)". Empty otherwise.
     real, synthetic, holdout : tuple of float
-        B shares of the non-null cells each; `holdout` is empty without held-out records.
+        B shares of the non-null cells each; `holdout` is empty without held-out records, `real`
+        where the synthetic table is shown by itself.
     """
 
     column: str
