@@ -12,6 +12,7 @@ import typer
 from synthehr.commands import options
 from synthehr.commands.console import beside, put_json, say
 from synthehr.commands.reading import read_table
+from synthehr.commands.spending import note_spending
 
 if TYPE_CHECKING:
     from synthehr.run.preparation import Preparation
@@ -86,18 +87,6 @@ def fit(
         result = _train(synthesizer, prepared, target, resume=resume, force=force, quiet=quiet)
     if json:
         put_json(result)
-
-
-def note_spending(target: Path, table: Path, ledger: dict[str, Any]) -> None:
-    """List a private fit beside its output, and warn where the table was fitted before."""
-    from synthehr.privacy.project import NAME, spend
-
-    spent = spend(target.parent, table, epsilon=ledger["epsilon"], delta=ledger["delta"])
-    if spent.fits:
-        say(
-            f"warning: this table was fitted privately before ({NAME} lists {spent.fits}); whoever "
-            f"has all of it has ε = {spent.epsilon:.3f} and δ = {spent.delta:g}"
-        )
 
 
 def checkpoint_of(target: Path) -> Path:

@@ -10,6 +10,7 @@ import typer
 from synthehr.commands import options
 from synthehr.commands.console import put_json, say
 from synthehr.commands.reading import read_table
+from synthehr.commands.spending import note_spending
 
 
 def release(
@@ -65,5 +66,7 @@ def release(
         force=force,
         tell=say,
     )
+    if done["record"]["privacy"] is not None:
+        note_spending(output, table, done["record"]["privacy"])
     if json:
         put_json(done)
