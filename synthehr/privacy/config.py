@@ -47,7 +47,7 @@ class PrivacyConfig:
         Plain steps of a round; no record is looked at in them.
     """
 
-    marginals: float = 0.5
+    marginals: float = 0.8
     clip: float = 1.0
     rounds: int = 4
     round_steps: int = 300
