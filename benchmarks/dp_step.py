@@ -18,6 +18,8 @@ NETWORKS = {"default": "dp step", "stand-in": "dp step of a stand-in"}
 """What each network is called in the records."""
 ENGINES = ("plain", "plain-bfloat16", "ours", "opacus-hooks", "opacus-ghost")
 MODEL = "autoregressive"
+AS_FIT = ("env", "GOMP_SPINCOUNT=10000")
+"""Every engine runs with the waiting of threads that the command line sets for a fit."""
 HERE = Path(__file__).resolve().parent
 
 
@@ -31,6 +33,7 @@ def run_network(
     for engine in ENGINES:
         name = engine.replace("-", "_")
         command = [
+            *AS_FIT,
             sys.executable,
             HERE / "step_cost.py",
             train,

@@ -119,7 +119,7 @@ def test_too_few_patients_are_refused_with_what_could_work() -> None:
 
 
 def test_more_patients_than_declared_are_refused() -> None:
-    with pytest.raises(InputError, match="more than 1,100 patients"):
+    with pytest.raises(InputError, match="more than 1,050 patients"):
         private().fit(ward(1_200), declared(), privacy=PRIVACY)
 
 

@@ -65,7 +65,6 @@ class DpSgd:
         self.noise_multiplier = noise_multiplier
         self.expected = expected
         self.steps = 0
-        self._noise = noise.Ahead()
         self._calls: list[_Call] = []
 
     @contextmanager
@@ -110,7 +109,7 @@ class DpSgd:
             weights, self.clipped_sum(losses, weights, keep_graph=keep_graph), strict=True
         ):
             weight.grad = gradient
-        drawn = self._noise.take(sum(weight.numel() for weight in weights))
+        drawn = noise.normal(sum(weight.numel() for weight in weights))
         drawn = (drawn * (self.noise_multiplier * self.clip)).float().to(weights[0].device)
         parts = drawn.split([weight.numel() for weight in weights])
         for weight, part in zip(weights, parts, strict=True):

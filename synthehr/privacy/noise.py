@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import final
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+_WORTH_A_THREAD = 1 << 15
+_SMALL = 1 << 20
 
 
 def uniform(n: int) -> Tensor:
@@ -21,39 +24,41 @@ def uniform(n: int) -> Tensor:
 
     Both ends are safe for a logarithm: the smallest is 2**-53.
     """
+    return torch.from_numpy(_uniform(n))
+
+
+def _uniform(n: int) -> NDArray[np.float64]:
     words = np.frombuffer(os.urandom(8 * n), dtype=np.uint64) >> np.uint64(11)
-    return torch.from_numpy((words + 1.0) * 2.0**-53)
+    return (words.astype(np.float64) + 1.0) * 2.0**-53
 
 
 def normal(n: int) -> Tensor:
     """Draw n standard normal numbers; float64.
 
     Box and Muller 1958 (doi:10.1214/aoms/1177706645), each pair of uniform numbers turned
-    into a pair of normal ones.
+    into a pair of normal ones. Many numbers are drawn by several threads: most of the time is
+    the operating system's, and a model's weights need many.
     """
+    threads = min(torch.get_num_threads(), n // _WORTH_A_THREAD)
+    if threads < 2:
+        return torch.from_numpy(_normal(n))
+    share = -(-n // threads)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(_normal, [share] * threads))
+    return torch.from_numpy(np.concatenate(parts)[:n])
+
+
+def _normal(n: int) -> NDArray[np.float64]:
     pairs = -(-n // 2)
-    drawn = uniform(2 * pairs)
-    radius = drawn[:pairs].log_().mul_(-2.0).sqrt_()
-    angle = drawn[pairs:].mul_(2.0 * math.pi)
-    return torch.cat([radius * angle.cos(), radius * angle.sin()])[:n]
-
-
-@final
-class Ahead:
-    """Draws the normal numbers of the next step while this one is computed.
-
-    Drawing takes a third of a private step, and half of that is the operating system's.
-    """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._next: Future[Tensor] | None = None
-
-    def take(self, n: int) -> Tensor:
-        """Draw n standard normal numbers; float64."""
-        drawn = None if self._next is None else self._next.result()
-        self._next = self._thread.submit(normal, n)
-        return drawn if drawn is not None and len(drawn) == n else normal(n)
+    words = np.frombuffer(os.urandom(8 * pairs), dtype=np.uint32).reshape(2, pairs)
+    share = (words[0].astype(np.float64) + 0.5) * 2.0**-32
+    # A small share is a large radius: it gets its digits, all of them, from further numbers.
+    small = np.flatnonzero(words[0] < _SMALL)
+    share[small] = (words[0][small] + _uniform(len(small))) * 2.0**-32
+    radius = np.sqrt(-2.0 * np.log(share))
+    # The digits of the radius are enough for two numbers; cosines in single precision are cheap.
+    angle = words[1].astype(np.float32) * np.float32(2.0 * math.pi * 2.0**-32)
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
 
 
 def chosen(n: int, rate: float) -> Tensor:

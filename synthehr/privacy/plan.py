@@ -16,7 +16,7 @@ from synthehr.privacy.ledger import TRAINING, Entry, suggested_delta
 from synthehr.privacy.mechanisms import Bounded, Gaussian
 from synthehr.privacy.slots import slots_for
 
-MOST_BEYOND = 1.1
+MOST_BEYOND = 1.05
 """A table may have so many times the patients that were declared, and no more."""
 ONE_WAY = 0.2
 """Share of the marginals' budget for single columns; pairs of them have the rest."""
