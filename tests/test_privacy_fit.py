@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from commands import refused, run
 from ward import CODES, PATIENTS, PRIVACY, SETTINGS, declared, fitted_privately, private, ward
 
-from synthehr import Privacy, Synthesizer, load
+from synthehr import Privacy, Schema, Synthesizer, load
 from synthehr.artifact import read_metadata
 from synthehr.artifact import save as save_artifact
 from synthehr.errors import ConfigError, InputError, SynthehrError
@@ -242,3 +243,45 @@ def test_a_setting_of_privacy_needs_an_epsilon() -> None:
     with pytest.raises(ConfigError, match="--set privacy needs --epsilon"):
         synthesizer.fit(ward())
     assert Privacy(epsilon=1.0).discover is False
+
+
+def test_every_type_comes_back_as_it_went_in() -> None:
+    n, rng = 800, np.random.default_rng(0)
+    whole = rng.integers(1, 60, n)
+    table = pa.table({
+        "int8": pa.array(whole, pa.int8()),
+        "uint16": pa.array(whole, pa.uint16()),
+        "float32": pa.array(whole / 4, pa.float32(), mask=rng.random(n) < 0.2),
+        "decimal": pa.array([Decimal(int(x)) / 4 for x in whole], pa.decimal128(9, 2)),
+        "date": pa.array(18_000 + whole, pa.int32()).cast(pa.date32()),
+        "zoned": pa.array(whole * 86_400 + 1_500_000_000, pa.int64()).cast(pa.timestamp("s", "UTC")),
+        "clock": pa.array(whole * 60, pa.int32()).cast(pa.time32("s")),
+        "length": pa.array(whole * 1_000, pa.int64()).cast(pa.duration("ms")),
+        "dictionary": pa.array(rng.choice(["x", "y"], n)).dictionary_encode(),
+        "code": pa.array(rng.choice([3, 5, 9], n)),
+        "flag": pa.array(rng.random(n) < 0.3),
+        "email": pa.array([f"p{i}@hospital.example" for i in range(n)]),
+    })  # fmt: skip
+    bounds: dict[str, list[Any]] = {
+        "int8": [0, 60], "uint16": [0, 60], "float32": [0, 15], "decimal": [0, 15],
+        "date": ["2019-01-01", "2020-01-01"], "zoned": ["2017-07-01", "2017-10-01"],
+        "clock": [0, 3_600], "length": [0, 60_000],
+    }  # fmt: skip
+    kinds = {"date": "date", "zoned": "datetime", "clock": "duration", "length": "duration"}
+    columns: list[dict[str, Any]] = [
+        {"name": name, "kind": kinds.get(name, "numeric"), "bounds": ends}
+        for name, ends in bounds.items()
+    ]
+    columns += [
+        {"name": "dictionary", "kind": "categorical", "levels": ["x", "y"]},
+        {"name": "code", "kind": "categorical", "levels": [3, 5, 9]},
+        {"name": "flag", "kind": "boolean"},
+        {"name": "email", "kind": "id", "identifier": "email", "pii": "surrogate"},
+    ]
+    schema = Schema.from_json({"format": "synthehr schema", "version": 1, "columns": columns})
+    drawn = private().fit(
+        table, schema, privacy=Privacy(epsilon=8.0, delta=1e-4, public_rows=n)
+    ).sample(200, seed=1)
+    assert drawn.schema.equals(table.schema)
+    for name in table.column_names:
+        assert drawn[name].null_count < 150

@@ -110,7 +110,7 @@ class DpSgd:
         ):
             weight.grad = gradient
         drawn = noise.normal(sum(weight.numel() for weight in weights))
-        drawn = (drawn * (self.noise_multiplier * self.clip)).float().to(weights[0].device)
+        drawn = drawn.to(weights[0].device, torch.float32).mul_(self.noise_multiplier * self.clip)
         parts = drawn.split([weight.numel() for weight in weights])
         for weight, part in zip(weights, parts, strict=True):
             assert weight.grad is not None
@@ -169,7 +169,7 @@ class DpSgd:
         limit = self.clip * (1 - ROUNDING)
         scale = torch.where(counted, limit / norms.clamp(min=limit), 0.0)
         all_finite = bool((counted == self.slots.filled).all())
-        sums = {id(weight): torch.zeros_like(weight) for weight in weights}
+        sums: dict[int, Tensor] = {}
         for layer, x, gradient in passes:
             gradient = gradient * _beside(scale, gradient)
             if not all_finite:
@@ -177,8 +177,11 @@ class DpSgd:
                 gradient = torch.where(_beside(counted, gradient), gradient, 0)
                 x = torch.where(_beside(counted, x), x, 0)
             for weight, gradient_sum in RULES[type(layer)].summed(layer, x, gradient):
-                sums[id(weight)] += gradient_sum
-        return [sums[id(weight)] for weight in weights]
+                sums[id(weight)] = gradient_sum
+        return [
+            sums[id(weight)] if id(weight) in sums else torch.zeros_like(weight)
+            for weight in weights
+        ]
 
 
 def _beside(values: Tensor, other: Tensor) -> Tensor:
