@@ -115,13 +115,13 @@ def discover(
     )
     number = float(histograms[-1][0])
     entries = (
-        Entry(_told(columns, tests), Gaussian(noise_multiplier=multiplier), steers=True),
+        Entry(_told(columns), Gaussian(noise_multiplier=multiplier), steers=True),
         Entry("being misled by noise", Bounded(epsilon=0.0, delta=of_chance), steers=True),
     )
     return Discovered(found, max(1, _two_digits(number)), math.ceil(number + far), entries)
 
 
-def _told(columns: Sequence[Column], by_levels: int) -> str:
+def _told(columns: Sequence[Column]) -> str:
     told = "number of patients"
     return told if not columns else f"{told}, bounds and levels of {len(columns)} columns"
 

@@ -166,6 +166,23 @@ def built(fields: Fields, n_records: int, options: Options) -> tuple[Model, Any]
         return cls.build(fields, config), config
 
 
+def as_chosen(schema: Schema, source: Source, options: Options) -> Schema:
+    """Complete a schema by the table's types, and apply what the user chose.
+
+    Raises
+    ------
+    SchemaError
+        If a question is open.
+    """
+    completed = complete(schema, source.table, source.pandas_types)
+    if options.patient is not None:
+        named = replace(completed[options.patient], role="patient", kind="id")
+        completed = completed.with_columns(named)
+    settled = resolve(completed, on_text=options.on_text, pii=options.pii)
+    refuse_open(settled)
+    return settled
+
+
 def settle_schema(source: Source, schema: Schema | None, options: Options) -> Schema:
     """Check the schema against the table, or infer one.
 
@@ -183,12 +200,7 @@ def settle_schema(source: Source, schema: Schema | None, options: Options) -> Sc
             pandas_types=source.pandas_types,
         )
     else:
-        completed = complete(schema, source.table, source.pandas_types)
-        if options.patient is not None:
-            named = replace(completed[options.patient], role="patient", kind="id")
-            completed = completed.with_columns(named)
-        settled = resolve(completed, on_text=options.on_text, pii=options.pii)
-        refuse_open(settled)
+        settled = as_chosen(schema, source, options)
     check(settled, source.table)
     return settled
 

@@ -37,9 +37,14 @@ from synthehr.privacy.pairs import measure_pairs
 from synthehr.privacy.plan import MOST_BEYOND, Budget, check_asked, planned, private_training
 from synthehr.privacy.slots import Slots
 from synthehr.run.choices import Options, model_class
-from synthehr.run.preparation import Preparation, PrivatePart, built, check_memory
-from synthehr.schema.checks import check_columns, complete
-from synthehr.schema.infer import refuse_open, resolve
+from synthehr.run.preparation import (
+    Preparation,
+    PrivatePart,
+    as_chosen,
+    built,
+    check_memory,
+)
+from synthehr.schema.checks import check_columns
 from synthehr.schema.table import Schema
 from synthehr.seeds import ENCODER, TRAINING, derived, generator
 from synthehr.split import patients_of
@@ -256,12 +261,7 @@ def _settled(source: Source, schema: Schema | None, options: Options) -> Schema:
             hint="write one with `synthehr schema`, check that it says nothing of patients, add "
             "bounds and levels, and name it with --schema",
         )
-    completed = complete(schema, source.table, source.pandas_types)
-    if options.patient is not None:
-        named = replace(completed[options.patient], role="patient", kind="id")
-        completed = completed.with_columns(named)
-    settled = resolve(completed, on_text=options.on_text, pii=options.pii)
-    refuse_open(settled)
+    settled = as_chosen(schema, source, options)
     check_columns(settled, source.table)
     # Whether there are nulls is measured; why a kind was guessed was read off some table.
     return Schema(tuple(replace(column, nullable=True, reason="") for column in settled))
