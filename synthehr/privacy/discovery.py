@@ -37,7 +37,7 @@ SHARE_OF_COUNT = 0.02
 SMALLEST, LARGEST = -20, 61
 """Powers of two that are told apart."""
 POWERS = LARGEST - SMALLEST + 1
-MISTAKEN = 0.01
+MISTAKEN = 1e-3
 """Chance that noise alone widens a column's bounds."""
 
 
