@@ -36,6 +36,8 @@ PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "group": 1}
 PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "model": {"width": 128, "depth": 1},
     "train": {"betas": (0.5, 0.95)},
+    # Matched to marginals they stay poor; DP-SGD makes up for it.
+    "privacy": {"marginals": 0.5},
 }
 
 

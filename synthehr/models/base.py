@@ -122,7 +122,8 @@ class Model(nn.Module, ABC):
         Whether `sample` honours every `Given` exactly by itself. Otherwise the caller
         draws and rejects.
     private_settings : mapping
-        Settings that are better under differential privacy, in the groups "model" and "train".
+        Settings that are better under differential privacy, in the groups "model",
+        "train" and "privacy".
     private_only : mapping
         Settings of the group "model" that differential privacy needs: others mix records.
     """

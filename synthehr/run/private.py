@@ -88,8 +88,9 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         domains_of(settled, table.schema)
     settled, budget, ledger = _declared(settled, table, patients, options.privacy)
     domains = domains_of(settled, table.schema)
-    privacy = PrivacyConfig(**typed(PrivacyConfig, options.settings.get("privacy", {}), "privacy"))
     cls = model_class(options.model)
+    chosen = typed(PrivacyConfig, options.settings.get("privacy", {}), "privacy")
+    privacy = PrivacyConfig(**{**cls.private_settings.get("privacy", {}), **chosen})
     training = private_training(
         budget, {**cls.private_settings.get("train", {}), **options.settings.get("train", {})}
     )
