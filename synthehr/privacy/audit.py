@@ -57,7 +57,7 @@ def guess(scores: NDArray[np.float64], included: NDArray[np.bool_], share: float
 def chance_of(guesses: Guesses, epsilon: float, delta: float) -> float:
     """Bound the chance of so many right guesses under (ε, δ)-differential privacy.
 
-    Theorem 5.2 of the paper: what pure ε allows, and what δ adds to it.
+    The paper's bound for approximate privacy: what pure ε allows, and what δ adds to it.
     """
     right, made, canaries = guesses
     each = 1 / (1 + math.exp(-epsilon))

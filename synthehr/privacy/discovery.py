@@ -4,7 +4,9 @@ Each patient is represented by one record, drawn at random. Numbers are counted 
 of two, and bounds enclose the powers that surely many hold. Levels are counted as they
 occur, so that one patient may bring a level that nobody else has; such a level passes its
 threshold with a chance that is charged as δ (Korolova et al. 2009,
-doi:10.1145/1526709.1526733; with normal noise as in Swanberg et al. 2023, arXiv:2306.07884).
+doi:10.1145/1526709.1526733).
+
+NOTE[DIFF]: the noise is normal, not Laplace, so that all columns are one mechanism.
 """
 
 from __future__ import annotations
