@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -45,7 +45,6 @@ class NetConfig:
     pass
 
 
-@final
 class Net(Model):
     """A model around any network of floats: its input is the tokens."""
 

@@ -151,7 +151,10 @@ class Autoregressive(Model):
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
         """Yield one loss: the record's negative log-likelihood in nats, estimated."""
         known, weights = self.masks(len(batch.codes), batch.generator, self.config.next_weight)
-        losses = self.network.cross_entropy(batch.codes, known)
+        codes = batch.codes
+        if self.config.dropout == 0:
+            codes, known, weights = batch.present(codes, known, weights)
+        losses = self.network.cross_entropy(codes, known)
         yield Loss("network", per_record=(losses * weights).sum(1))
 
     def masks(

@@ -48,12 +48,25 @@ class Batch(NamedTuple):
         The source of all randomness of this step, seeded by the loop.
     asked : Tensor of shape (B, 2), int64, or None
         Likewise what made-up records are asked for; no patient is to be seen in it.
+    filled : Tensor of shape (B,), bool, or None
+        Under differential privacy: which records are there; the others are blanks, whose
+        losses do not count. A model that draws nothing more may drop them, see `present`.
     """
 
     codes: Tensor
     condition: Tensor | None
     generator: torch.Generator
     asked: Tensor | None = None
+    filled: Tensor | None = None
+
+    def present(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """Leave the blanks out of tensors of shape (B, …).
+
+        Only once every random number of the step is drawn: else a record that joins the
+        batch moves the numbers of the others, and differential privacy breaks (refused by
+        `synthehr.privacy.allowed.rehearse`).
+        """
+        return rows if self.filled is None else tuple(row[self.filled] for row in rows)
 
 
 class Loss(NamedTuple):
@@ -64,7 +77,7 @@ class Loss(NamedTuple):
     child : str
         Name of the sub-module, and so of the optimiser.
     per_record : Tensor of shape (B,), or None
-        The part that saw patient records.
+        The part that saw patient records; (P,) where a model dropped all but P of them.
     public : Tensor, scalar, or None
         The part that saw only noise and weights.
     """

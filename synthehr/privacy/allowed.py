@@ -60,13 +60,14 @@ def rehearse(model: Model, fields: Fields) -> int:
     Raises
     ------
     ConfigError
-        A weight's gradient escapes the rules, a record's loss hangs on another record, or
-        the model keeps something of a batch.
+        A weight's gradient escapes the rules, a record's loss hangs on another record or on
+        whether its neighbours are blank, or the model keeps something of a batch.
     """
     refuse_foreign_layers(model)
     made_up = _made_up(fields)
+    everywhere = torch.ones(len(made_up), dtype=torch.bool)
     slots = Slots(made_up.short(), None, 1.0, len(made_up), Conditions.of(model, fields))
-    slots.filled = torch.ones(len(made_up), dtype=torch.bool)
+    slots.filled = everywhere
     engine = DpSgd(model, slots, clip=1e30, noise_multiplier=0.0, expected=1.0)
     kept = [buffer.clone() for buffer in model.buffers()]
     changed = made_up.clone()
@@ -74,6 +75,12 @@ def rehearse(model: Model, fields: Fields) -> int:
     found: list[list[Tensor]] = []
     with torch.random.fork_rng(), engine.watching():
         firsts = [losses.detach().clone() for _, losses in _private(model, engine, made_up)]
+        slots.filled = torch.arange(len(made_up)) % 3 > 0
+        for (_, losses), first in zip(_private(model, engine, made_up), firsts, strict=True):
+            left = losses if len(losses) < len(first) else losses[slots.filled]
+            if not torch.allclose(left, first[slots.filled], rtol=TOLERANCE, atol=TOLERANCE):
+                _refuse("a record's loss hangs on how many others are in its batch")
+        slots.filled = everywhere
         for (child, losses), first in zip(_private(model, engine, changed), firsts, strict=True):
             if not torch.allclose(losses[1:], first[1:], rtol=TOLERANCE, atol=TOLERANCE):
                 _refuse("a record's loss hangs on other records of its batch")
@@ -93,7 +100,7 @@ def _private(model: Model, engine: DpSgd, codes: Tensor) -> Iterator[tuple[str, 
     torch.manual_seed(0)
     for loss in model.losses(engine.slots.batch(codes, torch.default_generator), 0):
         if loss.per_record is not None:
-            if loss.per_record.shape != (len(codes),):
+            if loss.per_record.shape not in [(len(codes),), (int(engine.slots.filled.sum()),)]:
                 _refuse("a loss of records has another shape than one number a record")
             yield loss.child, loss.per_record
         engine.forget()

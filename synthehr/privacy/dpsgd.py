@@ -137,7 +137,10 @@ class DpSgd:
         ConfigError
             A layer ran twice: the norms of its two gradients do not add up.
         """
-        counted = self.slots.filled & losses.isfinite()
+        filled = self.slots.filled
+        if len(losses) != len(filled):
+            filled = filled[filled]
+        counted = filled & losses.isfinite()
         total = torch.where(counted, losses, 0.0).sum()
         mine = {id(weight) for weight in weights}
         calls = [
@@ -168,7 +171,7 @@ class DpSgd:
         # A hair below the clip, so that rounding does not lift a norm above it.
         limit = self.clip * (1 - ROUNDING)
         scale = torch.where(counted, limit / norms.clamp(min=limit), 0.0)
-        all_finite = bool((counted == self.slots.filled).all())
+        all_finite = bool((counted == filled).all())
         sums: dict[int, Tensor] = {}
         for layer, x, gradient in passes:
             gradient = gradient * _beside(scale, gradient)

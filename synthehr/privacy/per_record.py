@@ -11,6 +11,7 @@ Shapes: B records, T places of a record, I inputs and O outputs of a layer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -73,7 +74,9 @@ def _columns_sum(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Gradien
 
 
 def _embedding_norms(layer: nn.Embedding, x: Tensor, gradient: Tensor) -> Tensor:
-    x, gradient = x.reshape(len(x), -1), gradient.reshape(len(x), -1, gradient.shape[-1])
+    # Places are counted, not left to reshape, which cannot tell them in an empty batch.
+    places = math.prod(x.shape[1:])
+    x, gradient = x.reshape(-1, places), gradient.reshape(-1, places, gradient.shape[-1])
     # Rows that a record looks up twice add up before they are squared.
     same = x[:, :, None] == x[:, None, :]
     return ((gradient @ gradient.mT) * same).sum((1, 2)).clamp_(min=0.0)

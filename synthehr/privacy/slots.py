@@ -4,7 +4,8 @@ Each patient is in a batch on his own with the same public probability, and the 
 the same shape whoever is in it. So what a model does batch by batch (evenly spread masks, a
 number of fake records) cannot hang on the number of records drawn, and one patient more
 changes one slot and no other: the slots of all others, and the random numbers that go with
-them, are the same.
+them, are the same. A model may drop the slots left blank once those numbers are drawn
+(`synthehr.models.base.Batch.present`), so that they cost no work.
 """
 
 from __future__ import annotations
@@ -113,5 +114,5 @@ class Slots:
     def batch(self, codes: Tensor, generator: torch.Generator) -> Batch:
         """Make a batch of chosen records, (slots, 2, D)."""
         if self.conditions is None:
-            return Batch(codes, None, generator)
-        return self.conditions.batch(codes, generator)
+            return Batch(codes, None, generator, filled=self.filled)
+        return self.conditions.batch(codes, generator)._replace(filled=self.filled)
