@@ -14,7 +14,14 @@ from synthehr.models.autoregressive import Autoregressive, AutoregressiveConfig
 from synthehr.models.base import NOTHING_GIVEN
 from synthehr.privacy.cells import coarse_cells
 from synthehr.privacy.matching import match, match_weights
-from synthehr.privacy.pairs import MOST_CELLS, MOST_PAIRS, SELECTION, dependence, measure_pairs
+from synthehr.privacy.pairs import (
+    LEAST_CELLS,
+    MOST_CELLS,
+    MOST_PAIRS,
+    SELECTION,
+    dependence,
+    measure_pairs,
+)
 from tests.tiny import CPU
 
 RNG = np.random.default_rng
@@ -34,6 +41,17 @@ def pair_of_twins(n: int = N) -> np.ndarray:
     rng = RNG(0)
     first = rng.integers(0, 4, n)
     return np.stack([first, np.where(rng.random(n) < 0.6, first, rng.integers(0, 4, n))], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "cells"), [(1.0, MOST_CELLS), (100.0, 8), (1e6, LEAST_CELLS)]
+)
+def test_the_more_noise_the_coarser_the_cells(multiplier: float, cells: int) -> None:
+    drawn = RNG(6).integers(0, 40, (N, 2))
+    pairs, _ = measure_pairs(drawn, columns(2, 40), None, rows=N, multiplier=multiplier)
+    assert pairs.sizes == (cells, cells)
+    # An even share stands out of the noise, unless cells are as coarse as they get.
+    assert cells == LEAST_CELLS or 1 / cells**2 > 3 * pairs.deviation
 
 
 @given(
@@ -124,13 +142,13 @@ def test_weights_bring_the_measured_marginals_about() -> None:
 
 
 def test_weights_do_not_follow_the_noise() -> None:
-    fields = columns(2, MOST_CELLS)
-    drawn = RNG(5).integers(0, MOST_CELLS, (N, 2))
-    pairs, _ = measure_pairs(drawn, fields, None, rows=N, multiplier=200.0)
+    fields = columns(2, LEAST_CELLS)
+    drawn = RNG(5).integers(0, LEAST_CELLS, (N, 2))
+    pairs, _ = measure_pairs(drawn, fields, None, rows=N, multiplier=1000.0)
     weights = match_weights(drawn, fields, pairs)
-    noised = np.abs(pairs.shares[0] - 1 / MOST_CELLS**2).sum()
+    noised = np.abs(pairs.shares[0] - 1 / LEAST_CELLS**2).sum()
     followed = np.abs(
-        np.bincount(pairs.located(drawn)[0], weights, MOST_CELLS**2) - 1 / MOST_CELLS**2
+        np.bincount(pairs.located(drawn)[0], weights, LEAST_CELLS**2) - 1 / LEAST_CELLS**2
     ).sum()
     assert followed < 0.2 * noised
 

@@ -2,7 +2,7 @@
 
 A patient is in one cell of each of P pairs, so all are counted by one Gaussian mechanism of
 sensitivity ``P ** 0.5``. Up to `MOST_PAIRS` pairs all are counted. Beyond, each column is
-counted with those that it depends on most.
+counted with those that it depends on most. The more noise, the coarser the cells.
 
 NOTE[DIFF]: MST (McKenna, Miklau and Sheldon 2021, arXiv:2108.04978) and AIM (McKenna et al.
 2022, arXiv:2201.12677) choose by the exponential mechanism, pair after pair. Here the scores of all
@@ -30,8 +30,10 @@ from synthehr.privacy.histograms import Question, answers
 from synthehr.privacy.ledger import Entry
 from synthehr.privacy.mechanisms import Gaussian
 
-MOST_CELLS = 16
+MOST_CELLS, LEAST_CELLS = 16, 4
 """Coarse cells of a column, null not counted."""
+STANDS_OUT = 3.0
+"""An even share of a pair's cells is at least so many times the noise of a share."""
 MOST_PAIRS = 300
 """So many pairs are counted at most."""
 SELECTION = 0.1
@@ -104,10 +106,11 @@ def measure_pairs(
     weights = np.ones(len(tokens))
     if patients is not None:
         weights = 1.0 / np.bincount(patients)[patients]
-    cells = tuple(coarse_cells(field, MOST_CELLS) for field in fields)
+    columns = tuple(combinations(range(len(fields)), 2))
+    most = most_cells(min(len(columns), MOST_PAIRS), rows, multiplier)
+    cells = tuple(coarse_cells(field, most) for field in fields)
     sizes = [int(each.max()) + 1 for each in cells]
     located = _located(cells, tokens)
-    columns = tuple(combinations(range(len(fields)), 2))
     for_counts = multiplier
     if len(columns) > MOST_PAIRS:
         shares = [
@@ -129,6 +132,28 @@ def measure_pairs(
     pairs = PairMarginals(cells, columns, tuple(count / rows for count in counts), deviation / rows)
     what = f"two-way marginals of {len(columns)} pairs of columns"
     return pairs, Entry(what, Gaussian(noise_multiplier=multiplier))
+
+
+def most_cells(pairs: int, rows: int, multiplier: float) -> int:
+    """Choose how finely columns are cut, so that what is counted stands out of the noise.
+
+    Parameters
+    ----------
+    pairs : int
+        Pairs of columns that are counted.
+    rows : int
+        The number of patients, in public.
+    multiplier : float
+        Noise multiplier of all pairs together.
+
+    Returns
+    -------
+    int
+        Coarse cells of a column, null not counted.
+    """
+    deviation = multiplier * math.sqrt(max(pairs, 1)) / rows
+    cells = math.floor((STANDS_OUT * deviation) ** -0.5)
+    return min(max(cells, LEAST_CELLS), MOST_CELLS)
 
 
 def _strongest(
