@@ -118,10 +118,8 @@ class Autoregressive(Model):
         """Choose width and dropout by the number of records, with the user's settings on top."""
         if n_records < 1_500:
             size = AutoregressiveConfig(width=128, embedding=12, dropout=0.5)
-        elif n_records < 5_000:
-            size = AutoregressiveConfig(embedding=12, dropout=0.4)
         elif n_records < 15_000:
-            size = AutoregressiveConfig(embedding=12, dropout=0.3)
+            size = AutoregressiveConfig(embedding=12, dropout=0.4)
         elif n_records < 50_000:
             size = AutoregressiveConfig()
         else:
