@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthehr.errors import SynthehrError
+    from synthehr.estimators.imputer import SynthImputer
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.evaluation.report import Report
+    from synthehr.modes.pooling import Pooled, pool
     from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Column, Schema
     from synthehr.synthesizer import Synthesizer, load
@@ -17,24 +19,30 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Column",
+    "Pooled",
     "Privacy",
     "Report",
     "Schema",
+    "SynthImputer",
     "SynthehrError",
     "Synthesizer",
     "evaluate",
     "load",
+    "pool",
 ]
 
 _HOMES = {
     "Column": "synthehr.schema.column",
+    "Pooled": "synthehr.modes.pooling",
     "Privacy": "synthehr.privacy.config",
     "Report": "synthehr.evaluation.report",
     "Schema": "synthehr.schema.table",
+    "SynthImputer": "synthehr.estimators.imputer",
     "SynthehrError": "synthehr.errors",
     "Synthesizer": "synthehr.synthesizer",
     "evaluate": "synthehr.evaluation.evaluate",
     "load": "synthehr.synthesizer",
+    "pool": "synthehr.modes.pooling",
 }
 
 

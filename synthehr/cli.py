@@ -11,7 +11,7 @@ from typing import final
 
 import typer
 
-from synthehr.commands import demo, fit, inspect, release, report, sample, schema
+from synthehr.commands import demo, fit, impute, inspect, release, report, sample, schema
 from synthehr.errors import SynthehrError
 
 INTERRUPTED = 130
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command()(schema.schema)
 app.command()(fit.fit)
 app.command()(sample.sample)
+app.command()(impute.impute)
 app.command()(report.report)
 app.command()(inspect.inspect)
 app.command()(release.release)

@@ -108,11 +108,10 @@ def release(
     ledger = None if privacy is None else check_claim(synthesizer.record, privacy)
     seed = settled(synthesizer.seed)
     with _made(folder, force) as draft:
-        wish = synthesizer.wish(n)
-        tell(f"drawing {wish.n:,} records")
-        types = synthesizer.schema.pandas_types
-        write_table(synthesizer.draw(wish, seed), draft / DATA, pandas_types=types)
-        record = {**synthesizer.record, "sample_seed": seed, "sampled_records": wish.n}
+        tell("drawing records")
+        records, types = synthesizer.sample_batches(n, seed=seed), synthesizer.schema.pandas_types
+        drawn = write_table(records, draft / DATA, pandas_types=types)
+        record = {**synthesizer.record, "sample_seed": seed, "sampled_records": drawn}
         if ledger is None:
             tell("comparing them with the real ones")
             found = _compared(source.table, draft / DATA, synthesizer, target, record, with_model)

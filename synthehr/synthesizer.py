@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, final
 
-from synthehr.errors import ConfigError, SynthehrError
+from synthehr.errors import SynthehrError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,15 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from synthehr.artifact import Artifact
+    from synthehr.io import Shape
     from synthehr.models.base import Model
-    from synthehr.modes.given import Wish
     from synthehr.privacy.config import Privacy
-    from synthehr.run.drawing import Tally
     from synthehr.run.preparation import Preparation
     from synthehr.schema.table import Schema
     from synthehr.train import Callback, History
-
-Shape = Literal["pandas", "polars", "pyarrow"]
 
 
 @final
@@ -38,8 +35,7 @@ class Synthesizer:
         Equal seeds give equal fits. Without one it is fresh, and kept in the run record.
     settings : mapping, optional
         Settings that differ from the defaults, in the groups "model", "train", "encode"
-        and "privacy":
-        ``{"train": {"steps": 500}}``.
+        and "privacy": ``{"train": {"steps": 500}}``.
     device : str, optional
         Where to train, such as "cpu" or "cuda:1"; by default a CUDA device if there is one.
 
@@ -99,14 +95,12 @@ class Synthesizer:
         privacy: Privacy | None = None,
     ) -> Preparation:
         """Do everything that `fit` does before the first step; parameters as there."""
-        from synthehr.io import Source, read
+        from synthehr.io import Source, read, shape_of
         from synthehr.run.choices import Options, checked
         from synthehr.run.fitting import prepare
         from synthehr.schema.table import Schema
         from synthehr.seeds import settled
 
-        if max_minutes is not None and not max_minutes > 0:
-            raise ConfigError("--max-minutes must be above 0", hint="for example --max-minutes 5")
         options = Options(
             model=self.model,
             seed=settled(self.seed),
@@ -118,7 +112,7 @@ class Synthesizer:
             pii=pii,
             privacy=privacy,
         )
-        self._shape = _shape_of(data)
+        self._shape = shape_of(data)
         wanted = Schema.read(schema) if isinstance(schema, str | Path) else schema
         source = data if isinstance(data, Source) else read(data)
         return prepare(source, wanted, options)
@@ -135,7 +129,7 @@ class Synthesizer:
         pii: Literal["drop", "keep", "surrogate"] | None = None,
         privacy: Privacy | None = None,
     ) -> Self:
-        """Learn a table.
+        """Learn a table, and give back the synthesizer itself.
 
         Parameters
         ----------
@@ -156,11 +150,6 @@ class Synthesizer:
             What to do with columns that look like direct identifiers; by default the fit stops.
         privacy : Privacy, optional
             Makes the fit differentially private; the schema then has to be given.
-
-        Returns
-        -------
-        Synthesizer
-            Itself.
 
         Raises
         ------
@@ -243,7 +232,10 @@ class Synthesizer:
         """
         import pyarrow as pa
 
-        return _shaped(pa.concat_tables(self.sample_batches(n, given, seed)), self)
+        from synthehr.io import as_shape
+
+        records = pa.concat_tables(self.sample_batches(n, given, seed))
+        return as_shape(records, self._shape, self.schema.pandas_types)
 
     def sample_batches(
         self, n: int | None = None, given: Any = None, seed: int | None = None
@@ -252,30 +244,76 @@ class Synthesizer:
 
         Record i is the same whatever `n` is.
         """
+        from synthehr.modes.given import wished
+        from synthehr.run.drawing import draw
         from synthehr.seeds import settled
 
         self.last_seed = settled(seed)
-        return self.draw(self.wish(n, given), self.last_seed)
+        return draw(self.artifact, wished(self.artifact, n, given), self.last_seed)
 
-    def wish(self, n: int | None = None, given: Any = None) -> Wish:
-        """Check what is to be drawn against what was learned; parameters as `sample`."""
-        from synthehr.modes.given import wished
+    def impute(
+        self,
+        data: Any,
+        draws: int = 1,
+        *,
+        columns: Sequence[str] | None = None,
+        keep_null: Sequence[str] = (),
+        max_minutes: float | None = None,
+        seed: int | None = None,
+    ) -> Any:
+        """Fill the nulls of a table; every other cell comes back as it was.
 
-        return wished(self.artifact, n, given)
+        All missing cells of a record are drawn together, given all that are there.
 
-    def draw(self, wish: Wish, seed: int, tally: Tally | None = None) -> Iterator[pa.Table]:
-        """Draw what `wish` checked, block by block; `tally` counts what was rejected."""
-        from synthehr.run.drawing import draw
+        Parameters
+        ----------
+        data : path, or pandas, polars or pyarrow table
+            The records, fitted or not.
+        draws : int
+            How many completed tables: several for analyses that `pool` brings together, 0 for
+            point estimates (means, and likeliest levels), which vary less than patients do.
+        columns : sequence of str, optional
+            The columns to be filled; by default all that the model knows.
+        keep_null : sequence of str
+            Columns whose nulls mean something, and stay.
+        max_minutes : float, optional
+            No further draw begins that would end after this.
+        seed : int, optional
+            As in `sample`.
 
-        return draw(self.artifact, wish, seed, tally)
+        Returns
+        -------
+        table, or list of tables where `draws` is 2 or more
+            Of the type of `data`; a pandas DataFrame after a path.
+
+        Raises
+        ------
+        SynthehrError
+            A column cannot be read as what was fitted, or the model cannot fill holes.
+        """
+        from synthehr.io import as_shape, read, shape_of
+        from synthehr.modes.holes import find_holes
+        from synthehr.run.imputing import completed
+        from synthehr.seeds import settled
+
+        source = read(data)
+        holes = find_holes(source.table, self.artifact.encoder, columns, keep_null)
+        self.last_seed = settled(seed)
+        tables = completed(self.artifact, holes, self.last_seed, draws, max_minutes)
+        filled = [as_shape(table, shape_of(data), source.pandas_types) for table in tables]
+        return filled if draws > 1 else filled[0]
 
     def embed(self, data: Any) -> NDArray[np.float32]:
         """Place records in the model's latent space, shape (N, latent); "vae" only."""
-        return self._ask("embed", data)
+        from synthehr.run.asking import ask
+
+        return ask(self.artifact, "embed", data)
 
     def reconstruction_error(self, data: Any) -> NDArray[np.float32]:
         """Score how badly the model rebuilds each record, in nats, shape (N,); "vae" only."""
-        return self._ask("reconstruction_error", data)
+        from synthehr.run.asking import ask
+
+        return ask(self.artifact, "reconstruction_error", data)
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the model file, atomically; an existing file only with `force`."""
@@ -306,39 +344,7 @@ class Synthesizer:
         loaded._artifact = artifact
         return loaded
 
-    def _ask(self, what: str, data: Any) -> Any:
-        import torch
-
-        from synthehr.io import read
-        from synthehr.schema.checks import check
-
-        answer = getattr(self.artifact.model, what, None)
-        if answer is None:
-            raise ConfigError(f"this model has no {what}", hint='fit with model="vae"')
-        table = read(data).table
-        check(self.schema, table)
-        codes = torch.from_numpy(self.artifact.encoder.encode(table)).long()
-        with torch.no_grad():
-            return answer(codes).numpy()
-
 
 def load(path: Path | str, *, model: type[Model] | None = None) -> Synthesizer:
     """Read a model file, see `Synthesizer.load`."""
     return Synthesizer.load(path, model=model)
-
-
-def _shape_of(data: Any) -> Shape:
-    package = type(data).__module__.partition(".")[0]
-    return package if package in ("polars", "pyarrow") else "pandas"
-
-
-def _shaped(table: pa.Table, synthesizer: Synthesizer) -> Any:
-    if synthesizer._shape == "pyarrow":
-        return table
-    if synthesizer._shape == "polars":
-        import polars
-
-        return polars.from_arrow(table)
-    from synthehr.io import to_pandas
-
-    return to_pandas(table, synthesizer.schema.pandas_types)

@@ -78,7 +78,7 @@ def test_shadow_models_tell_members_of_an_overfitted_model(table: pa.Table) -> N
     aside = patients(240, 3).select(NAMES)
     # nothing is held out of the fit, so that nothing keeps it from learning by heart
     model = Synthesizer(seed=1, settings=OVERFITTED).fit(table, holdout=0.0)
-    synthetic = pa.concat_tables(model.draw(model.wish(300), 1))
+    synthetic = pa.concat_tables(model.sample_batches(300, seed=1))
     told: list[str] = []
     attacks = shadow_attacks(
         model.artifact, synthetic, table, aside, seed=3, shadows=2, tell=told.append
@@ -98,7 +98,7 @@ def test_shadow_models_tell_members_of_an_overfitted_model(table: pa.Table) -> N
 def test_a_deep_audit_needs_a_model_file(
     table: pa.Table, overfitted: Synthesizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    synthetic = pa.concat_tables(overfitted.draw(overfitted.wish(300), 1))
+    synthetic = pa.concat_tables(overfitted.sample_batches(300, seed=1))
     with pytest.raises(ConfigError, match="needs a model file"):
         assess(table, synthetic, audit="deep")
     for name, each in (("real", table), ("synthetic", synthetic)):
@@ -115,7 +115,7 @@ def test_the_report_of_a_model_file_has_a_loss_attack(
     table: pa.Table, overfitted: Synthesizer, tmp_path: Path
 ) -> None:
     overfitted.save(tmp_path / "m.synthehr")
-    synthetic = pa.concat_tables(overfitted.draw(overfitted.wish(300), 1))
+    synthetic = pa.concat_tables(overfitted.sample_batches(300, seed=1))
     report = assess(table, synthetic, model=tmp_path / "m.synthehr")
     names = [result.attack for result in report.results.membership if result.target == "random"]
     assert names[0] == "ensemble" and names[-1] == "loss"

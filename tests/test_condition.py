@@ -20,7 +20,9 @@ from marginals import Marginals
 from synthehr import Synthesizer
 from synthehr.errors import ConditionError
 from synthehr.modes.condition import Condition, Null, Range, Value, from_mapping, parse
+from synthehr.modes.given import wished
 from synthehr.run.drawing import Tally
+from synthehr.run.drawing import draw as draw_records
 
 
 def text(value: str) -> Value:
@@ -177,8 +179,9 @@ def test_a_range_is_uniform_within_a_part_not_piled_at_its_ends() -> None:
 
 def test_the_acceptance_is_counted() -> None:
     tally = Tally()
-    wish = fitted().wish(500, "sex=F")
-    assert sum(part.num_rows for part in fitted().draw(wish, 1, tally)) == 500
+    artifact = fitted().artifact
+    records = draw_records(artifact, wished(artifact, 500, "sex=F"), 1, tally)
+    assert sum(part.num_rows for part in records) == 500
     assert 0.4 < tally.kept / tally.drawn < 0.65
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Fields
-from synthehr.errors import ConditionError, SynthehrError
+from synthehr.errors import ConditionError, ConfigError, SynthehrError
 from synthehr.models import MODELS, get
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given, Model
 from synthehr.train import Runtime, train
@@ -249,6 +249,54 @@ def test_given_codes_are_kept_or_refused(fitted: Fitted, name: str) -> None:
     check_codes(sampled, len(codes))
     assert sampled[known].equal(codes[known])
     assert all(len(sampled[:, 0, i].unique()) > 1 for i in range(5) if not known[:, 0, i].any())
+
+
+def test_open_cells_are_completed_or_it_is_refused(fitted: Fitted) -> None:
+    codes = torch.from_numpy(cohort(300, 5)).long()
+    is_open = torch.rand(300, len(FIELDS), generator=torch.Generator().manual_seed(3)) < 0.3
+    is_open[:, SEX] = False
+    holes = codes.masked_fill(is_open[:, None], OPEN)
+    barred = {LAB: torch.arange(FIELDS[LAB].size) == 0, SITE: torch.arange(12) > 5}
+
+    def complete(some: Tensor) -> Tensor:
+        return fitted.model.complete(some, barred, torch.Generator().manual_seed(2))
+
+    try:
+        completed = complete(holes)
+    except ConfigError as error:
+        assert "--model" in error.hint
+        return
+    check_codes(completed, 300)
+    kept = ~is_open[:, None].expand(-1, 2, -1)
+    assert completed[kept].equal(codes[kept])
+    for column, tokens in barred.items():
+        assert not tokens[completed[:, 0, column]][is_open[:, column]].any()
+    assert complete(holes).equal(completed)
+    # a record's cells hang on no other record's holes
+    other = holes.clone()
+    other[150:] = codes[150:]
+    torch.testing.assert_close(complete(other)[:150], completed[:150])
+    chances = fitted.model.token_chances(holes, barred)
+    if chances is not None:
+        for column, field in enumerate(FIELDS):
+            assert chances[column].shape == (300, field.size)
+            torch.testing.assert_close(chances[column].sum(1), torch.ones(300))
+            if column in barred:
+                assert (chances[column][:, barred[column]] == 0).all()
+
+
+def test_completions_hang_on_what_is_known(fitted: Fitted) -> None:
+    codes = torch.from_numpy(cohort(3000, 6)).long()
+    holes = codes.clone()
+    holes[:, :, LAB] = OPEN
+    try:
+        completed = fitted.model.complete(holes, {}, torch.Generator().manual_seed(2)).numpy()
+    except ConfigError:
+        pytest.skip("this model fills no holes")
+    real = codes.numpy()
+    rare = real[:, 0, DIAGNOSIS] == 3
+    far = np.abs(joint(real[rare], LAB) - joint(completed[rare], LAB)).sum()
+    assert far < 0.7 * np.abs(joint(real[rare], LAB) - joint(real, LAB)).sum()
 
 
 def test_known_parts_are_kept(fitted: Fitted) -> None:

@@ -51,7 +51,7 @@ ROOMS = (
     ("artifact", "modes"),
     ("run", "gates", "inspection", "releasable"),
     ("synthesizer",),
-    ("release",),
+    ("release", "estimators"),
     ("commands", "cli"),
 )
 

@@ -34,18 +34,19 @@ def sample(
     quiet: options.Quiet = False,
 ) -> None:
     """Draw synthetic records from a model file."""
+    from synthehr.artifact import load
     from synthehr.io import check_target, write_table
-    from synthehr.run.drawing import Tally
+    from synthehr.modes.given import wished
+    from synthehr.run.drawing import Tally, draw
     from synthehr.seeds import settled
-    from synthehr.synthesizer import load
 
     if output != "-":
         check_target(Path(output), force)
     settled_seed, tally = settled(seed), Tally()
-    synthesizer = load(model)
-    wish = synthesizer.wish(rows, given)
-    records = synthesizer.draw(wish, settled_seed, tally)
-    write_table(records, output, force=force, pandas_types=synthesizer.schema.pandas_types)
+    artifact = load(model)
+    wish = wished(artifact, rows, given)
+    records = draw(artifact, wish, settled_seed, tally)
+    write_table(records, output, force=force, pandas_types=artifact.schema.pandas_types)
     say(f"{wish.n:,} records, seed {settled_seed}", quiet=quiet)
     if tally.drawn:
         say(

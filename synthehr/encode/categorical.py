@@ -50,7 +50,8 @@ class CategoricalColumn:
     order: tuple[Level, ...] | None = None
 
     @property
-    def _first(self) -> int:
+    def first_level(self) -> int:
+        """Token of the first level."""
         return 0 if self.field.null is None else 1
 
     def encode(
@@ -58,11 +59,11 @@ class CategoricalColumn:
     ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Turn values into tokens, shape (N,); the parts are all 0."""
         indices, found, valid = level_indices(cells, self.field.column)
-        likeliest = self._first + int(self.field.shares[self._first :].argmax())
-        known = {level: token for token, level in enumerate(self.levels, self._first)}
+        likeliest = self.first_level + int(self.field.shares[self.first_level :].argmax())
+        known = {level: token for token, level in enumerate(self.levels, self.first_level)}
         if self.is_ordinal:
             order = sequence(self.order, cells.type, [*found, *self.levels])
-            known = {level: self._first + at for level, at in neighbours(order, self.levels)}
+            known = {level: self.first_level + at for level, at in neighbours(order, self.levels)}
         other = self.field.size - 1 if self.rare else likeliest
         lookup = np.array([known.get(level, other) for level in found] or [0], dtype=np.int16)
         tokens = lookup[indices]
@@ -78,7 +79,7 @@ class CategoricalColumn:
     ) -> pa.Array:
         """Turn tokens into levels, drawing one where a level was pooled; shape (N,)."""
         valid = np.full(len(tokens), True) if self.field.null is None else tokens != 0
-        index = np.maximum(tokens.astype(np.int64) - self._first, 0)
+        index = np.maximum(tokens.astype(np.int64) - self.first_level, 0)
         if self.rare == "draw":
             pooled = index >= len(self.levels)
             index[pooled] = self._draw_rare(int(pooled.sum()), rng)
@@ -91,7 +92,7 @@ class CategoricalColumn:
         As many of them as hold together as many records as were pooled. Rare levels are
         likelier like these than like the common ones, which keep their shares this way.
         """
-        shares = self.field.shares[self._first : self._first + len(self.levels)]
+        shares = self.field.shares[self.first_level : self.first_level + len(self.levels)]
         rarest = np.argsort(shares, kind="stable")
         reached = np.cumsum(shares[rarest])
         rarest = rarest[: np.searchsorted(reached, self.field.shares[-1]) + 1]
@@ -112,7 +113,7 @@ class CategoricalColumn:
 
     def token_of(self, value: Any) -> int | None:
         """Token of a kept level; None for any other value."""
-        return self.levels.index(value) + self._first if value in self.levels else None
+        return self.levels.index(value) + self.first_level if value in self.levels else None
 
     def describe(self) -> dict[str, Any]:
         """Count levels, and the share that was pooled."""

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pyarrow as pa
 
 from synthehr.errors import InputError
-from synthehr.io.pandas_types import dtype_text, index_from_metadata, types_from_metadata
+from synthehr.io.pandas_types import (
+    dtype_text,
+    index_from_metadata,
+    to_pandas,
+    types_from_metadata,
+)
 from synthehr.schema.column import shown
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+Shape = Literal["pandas", "polars", "pyarrow"]
+"""The library of a table that is given or given back."""
 
 
 class Loaded(NamedTuple):
@@ -21,6 +31,23 @@ class Loaded(NamedTuple):
     table: pa.Table
     pandas_types: dict[str, str] | None
     warnings: list[str]
+
+
+def shape_of(data: Any) -> Shape:
+    """Tell the library of a table; pandas for paths and all others."""
+    package = type(data).__module__.partition(".")[0]
+    return package if package in ("polars", "pyarrow") else "pandas"
+
+
+def as_shape(table: pa.Table, shape: Shape, pandas_types: Mapping[str, str] | None) -> Any:
+    """Give a table as one of that library, with its pandas dtypes where it is pandas."""
+    if shape == "pyarrow":
+        return table
+    if shape == "polars":
+        import polars
+
+        return polars.from_arrow(table)
+    return to_pandas(table, pandas_types)
 
 
 def from_arrow(table: pa.Table) -> Loaded:

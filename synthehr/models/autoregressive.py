@@ -28,6 +28,7 @@ from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Batch, Given, Loss, Model
+from synthehr.models.completing import complete_records, token_chances
 from synthehr.models.reveal import draw_records, settle_shares
 
 HELD_OUT_MASKS = 4
@@ -213,6 +214,20 @@ class Autoregressive(Model):
         self.eval()
         generator = torch.Generator(self.network.offsets.device).manual_seed(0)
         settle_shares(self.network, self.fields, generator)
+
+    @torch.no_grad()
+    def complete(
+        self, codes: Tensor, barred: Mapping[int, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Draw the open cells of records one column after the other."""
+        self.eval()
+        return complete_records(self.network, self.fields, codes, barred, generator)
+
+    @torch.no_grad()
+    def token_chances(self, codes: Tensor, barred: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+        """Compute the chance of each token of each column in one pass."""
+        self.eval()
+        return token_chances(self.network, self.fields, codes, barred)
 
     @torch.no_grad()
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:

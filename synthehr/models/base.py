@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
-from synthehr.errors import ConditionError
+from synthehr.errors import ConditionError, ConfigError
 
 OPEN = -1
 """Code of a cell that is not given: the model draws it."""
@@ -173,6 +173,43 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def held_out_loss(self, codes: Tensor) -> float:
         """Score held-out records, (N, 2, D); lower is better, equal input gives equal output."""
+
+    def complete(
+        self, codes: Tensor, barred: Mapping[int, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Draw the open cells of records, jointly and given all others, without gradients.
+
+        Parameters
+        ----------
+        codes : Tensor of shape (n, 2, D), int64
+            Token and part of each cell, both `OPEN` where it is to be drawn.
+        barred : mapping from column index to Tensor of shape (size,), bool
+            Tokens that are never drawn.
+        generator : torch.Generator
+            Which of its numbers a record gets hangs on the record's place alone.
+
+        Returns
+        -------
+        Tensor of shape (n, 2, D), int64
+
+        Raises
+        ------
+        ConfigError
+            The model has no way to do this.
+        """
+        raise ConfigError(
+            "this model cannot fill holes", hint="fit with --model autoregressive or --model vae"
+        )
+
+    def token_chances(
+        self, codes: Tensor, barred: Mapping[int, Tensor]
+    ) -> tuple[Tensor, ...] | None:
+        """Say how likely each token of an open cell is, given all known cells of its record.
+
+        Parameters as of `complete`: D Tensors of shape (n, size). None, where the model cannot
+        compute it.
+        """
+        return None
 
     def record_losses(self, codes: Tensor) -> Tensor | None:
         """Score each record, (N, 2, D), without gradients: (N,), lower for likelier ones.

@@ -78,7 +78,7 @@ def draw_records(
     """
     allowed = {column: _weights(fields, column, given) for column in given.allowed}
     forced = {} if given.codes is None else _open_parts(fields, given.codes)
-    partial = _start(network, fields, n, given)
+    partial = start(network, fields, n, given)
     restricted = sorted({*allowed, *forced})
     if restricted:
         exact = len(restricted) == 1 and not forced and _all_or_nothing(*allowed.values())
@@ -102,7 +102,7 @@ def settle_shares(network: AnyOrderNetwork, fields: Fields, generator: torch.Gen
     the columns drawn after it follow. So records are drawn, and each column's biases are raked
     to its shares before it is. No real record is read.
     """
-    partial = _start(network, fields, SETTLING_RECORDS, NOTHING_GIVEN)
+    partial = start(network, fields, SETTLING_RECORDS, NOTHING_GIVEN)
     for column, field in enumerate(fields):
         hidden = network.body(partial.first)
         logits = network.token_logits(hidden, column)
@@ -149,7 +149,7 @@ def _all_or_nothing(weights: Tensor) -> bool:
     )
 
 
-def _start(network: AnyOrderNetwork, fields: Fields, n: int, given: Given) -> Partial:
+def start(network: AnyOrderNetwork, fields: Fields, n: int, given: Given) -> Partial:
     """Begin with the given cells."""
     device = network.offsets.device
     codes = torch.zeros(n, 2, len(fields), dtype=torch.int64, device=device)
@@ -163,11 +163,11 @@ def _start(network: AnyOrderNetwork, fields: Fields, n: int, given: Given) -> Pa
         settled = (token != OPEN) & ((part != OPEN) | (not field.has_parts))
         codes[:, 0, column] = token.where(settled, 0)
         codes[:, 1, column] = part.where(settled, 0).clamp_(min=0)
-        _reveal(network, partial, column, settled)
+        reveal(network, partial, column, settled)
     return partial
 
 
-def _reveal(network: AnyOrderNetwork, partial: Partial, column: int, rows: Tensor) -> None:
+def reveal(network: AnyOrderNetwork, partial: Partial, column: int, rows: Tensor) -> None:
     """Let the network see a column in some rows."""
     if bool(rows.any()):
         added = network.column_input(column, partial.codes)
@@ -217,7 +217,7 @@ def _draw(
         parts = pick(logits, generator, evenly=partial.evenly)
         partial.codes[:, 1, column] = parts.where(rows, partial.codes[:, 1, column])
     partial.log_chance = partial.log_chance + log_chance.where(rows, 0.0)
-    _reveal(network, partial, column, rows)
+    reveal(network, partial, column, rows)
 
 
 def _choose(first: Partial, other: Partial, generator: torch.Generator) -> Partial:
@@ -243,10 +243,20 @@ def pick(logits: Tensor, generator: torch.Generator, *, evenly: bool = False) ->
     One uniform number a row against the cumulated chances: cheaper than a Gumbel variable
     for each index. It stays below the last sum, so that an index of chance 0 is never drawn.
     """
-    sums = (logits - logits.amax(1, keepdim=True)).exp_().cumsum(1)
+    sums = course(logits)
     uniform = torch.rand(len(logits), generator=generator, device=logits.device)
     if evenly:
         uniform = spread(uniform, (sums.mean(1) / sums[:, -1]).argsort(stable=True), generator)
+    return reached(sums, uniform)
+
+
+def course(logits: Tensor) -> Tensor:
+    """Cumulate the chances of logits (n, K), up to a factor a row; (n, K)."""
+    return (logits - logits.amax(1, keepdim=True)).exp_().cumsum(1)
+
+
+def reached(sums: Tensor, uniform: Tensor) -> Tensor:
+    """Find where numbers (n,) of [0, 1) fall among cumulated chances (n, K); (n,), int64."""
     threshold = uniform[:, None] * (1 - 1e-6) * sums[:, -1:]
     return torch.searchsorted(sums, threshold, right=True)[:, 0]
 

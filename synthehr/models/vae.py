@@ -24,11 +24,13 @@ from torch.nn import functional
 
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
-from synthehr.models.base import Batch, Given, Loss, Model, refuse_conditions
+from synthehr.models.base import OPEN, Batch, Given, Loss, Model, refuse_conditions
 from synthehr.models.layers import Reader, around, divergence, residual_body
 from synthehr.models.spans import Axes, Spans
 
 CHUNK = 8192
+REFINEMENTS = 10
+"""Rounds in which the open cells of a record are drawn anew."""
 MIXTURE_RECORDS = 20_000
 
 
@@ -141,10 +143,12 @@ class Autoencoder(nn.Module):
         of_parts = functional.cross_entropy(logits, parts.flatten(), reduction="none")
         return of_tokens + of_parts.view_as(parts).sum(1)
 
-    def draw(self, latent: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw codes (B, 2, D) given latents (B, latent)."""
+    def draw(
+        self, latent: Tensor, generator: torch.Generator, closed: Tensor | float = 0.0
+    ) -> Tensor:
+        """Draw codes (B, 2, D) given latents (B, latent); never where `closed` is ``-inf``."""
         hidden = self.decode(latent)
-        tokens = self.spans.draw(self.tokens(hidden), generator)
+        tokens = self.spans.draw(self.tokens(hidden) + closed, generator)
         codes = torch.stack([tokens, torch.zeros_like(tokens)], dim=1)
         logits = self.part_logits(hidden, tokens)
         uniform = torch.rand(logits.shape[:2], generator=generator, device=tokens.device)
@@ -299,6 +303,30 @@ class VAE(Model):
         for _ in range(self.config.walks):
             codes = self.network.draw(self._latent(codes, generator), generator)
         return codes
+
+    @torch.no_grad()
+    def complete(
+        self, codes: Tensor, barred: Mapping[int, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Draw the open cells of records by reading and writing them again and again.
+
+        Each round draws latents of the record as it is filled now, then its open cells from
+        these: pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra 2014, arXiv:1401.4082, F).
+        """
+        self.eval()
+        spans, is_open = self.network.spans, codes == OPEN
+        closed = torch.zeros(spans.width, device=codes.device)
+        for column, tokens in barred.items():
+            first = int(spans.start[column])
+            closed[first : first + len(tokens)].masked_fill_(tokens.to(codes.device), -torch.inf)
+        prior = torch.randn(
+            len(codes), self.config.latent, generator=generator, device=codes.device
+        )
+        filled = codes.where(~is_open, self.network.draw(prior, generator, closed))
+        for _ in range(REFINEMENTS):
+            drawn = self.network.draw(self._latent(filled, generator), generator, closed)
+            filled = codes.where(~is_open, drawn)
+        return filled
 
     @torch.no_grad()
     def embed(self, codes: Tensor) -> Tensor:

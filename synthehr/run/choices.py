@@ -57,6 +57,11 @@ class Options:
     pii: Literal["drop", "keep", "surrogate"] | None = None
     privacy: Privacy | None = None
 
+    def __post_init__(self) -> None:
+        """Check the clock."""
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ConfigError("--max-minutes must be above 0", hint="for example --max-minutes 5")
+
     @property
     def share_held_out(self) -> float:
         """Share of the patients that are set aside."""

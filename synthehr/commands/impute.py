@@ -1,0 +1,91 @@
+"""`synthehr impute`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthehr.commands import options
+from synthehr.commands.console import put_json, say
+from synthehr.commands.progress import counted
+from synthehr.commands.reading import read_table
+
+
+def impute(
+    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    table: options.Table,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")
+    ] = "filled.parquet",
+    draws: Annotated[
+        int,
+        typer.Option(
+            "--draws",
+            metavar="M",
+            help="Fill every record M times, with a column draw; 0 gives point estimates.",
+        ),
+    ] = 1,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", metavar="A,B", help="Fill these columns only."),
+    ] = None,
+    keep_null: Annotated[
+        str | None,
+        typer.Option(
+            "--keep-null", metavar="A,B", help="Columns whose nulls mean something, and stay."
+        ),
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option("--max-minutes", metavar="M", help="Begin no draw that would end later."),
+    ] = None,
+    seed: options.Seed = None,
+    reading: options.Read = None,
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fill the nulls of a table from a model file; all other cells stay as they are."""
+    from synthehr.artifact import load
+    from synthehr.io import check_target, write_table
+    from synthehr.modes.holes import find_holes
+    from synthehr.run import imputing
+    from synthehr.seeds import settled
+
+    if output != "-":
+        check_target(Path(output), force)
+    settled_seed, count = settled(seed), imputing.Draws()
+    artifact = load(model)
+    source = read_table(table, reading)
+    holes = find_holes(source.table, artifact.encoder, _names(columns), _names(keep_null) or ())
+    for warning in (*source.warnings, *holes.warnings):
+        say(f"warning: {warning}", quiet=quiet)
+    filled = imputing.impute(artifact, holes, settled_seed, draws, max_minutes, count)
+    total = imputing.blocks(holes, draws)
+    written = write_table(
+        counted(filled, total, "filling"), output, force=force, pandas_types=source.pandas_types
+    )
+    done = "point estimates" if draws == 0 else f"{count.complete} of {draws} draws"
+    say(
+        f"{holes.cells:,} cells in {len(holes.filled)} columns, {done}, seed {settled_seed}",
+        quiet=quiet,
+    )
+    if json and output != "-":
+        put_json({
+            "output": output,
+            "records": written,
+            "cells": {name: int(mask.sum()) for name, mask in holes.filled.items()},
+            "draws": count.complete if draws else 0,
+            "seed": settled_seed,
+        })  # fmt: skip
+    if output != "-":
+        say(f"wrote {output}", quiet=quiet)
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Split names by commas; a name that holds one is written with a backslash before it."""
+    if text is None:
+        return None
+    return [name.strip().replace("\0", ",") for name in text.replace("\\,", "\0").split(",")]

@@ -1,0 +1,66 @@
+"""Filling the open cells of records with an any-order network.
+
+The known cells of a record condition all of its open ones, which are drawn one after the
+other, each given those before it: a draw from the joint distribution of what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from synthehr.encode.fields import Fields
+from synthehr.models.any_order import AnyOrderNetwork
+from synthehr.models.base import Given
+from synthehr.models.reveal import course, reached, start
+
+
+def complete_records(
+    network: AnyOrderNetwork,
+    fields: Fields,
+    codes: Tensor,
+    barred: Mapping[int, Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw the open cells of records, (n, 2, D); parameters as of `Model.complete`.
+
+    A column is computed for the records alone in which it is open.
+    """
+    n = len(codes)
+    partial = start(network, fields, n, Given(codes))
+    for column in range(len(fields)):
+        # Drawn for every record, so that a record's numbers hang on no other's holes.
+        chance = torch.rand(2, n, generator=generator, device=codes.device)
+        rows = torch.nonzero(~partial.known[:, column])[:, 0]
+        if not len(rows):
+            continue
+        hidden: Tensor = network.body(partial.first[rows])
+        logits = _without(network.token_logits(hidden, column), barred.get(column))
+        drawn = partial.codes[rows]
+        drawn[:, 0, column] = tokens = reached(course(logits), chance[0, rows])
+        if column in network.parted:
+            logits = network.part_logits(hidden, column, tokens)
+            drawn[:, 1, column] = reached(course(logits), chance[1, rows])
+        partial.codes[rows] = drawn
+        partial.first[rows] += network.column_input(column, drawn)
+    return partial.codes
+
+
+def token_chances(
+    network: AnyOrderNetwork, fields: Fields, codes: Tensor, barred: Mapping[int, Tensor]
+) -> tuple[Tensor, ...]:
+    """Compute the chance of each token given the known cells, D times (n, size).
+
+    One pass tells it of every column: none of the open cells is looked at.
+    """
+    hidden = network.body(start(network, fields, len(codes), Given(codes)).first)
+    return tuple(
+        _without(network.token_logits(hidden, column), barred.get(column)).softmax(1)
+        for column in range(len(fields))
+    )
+
+
+def _without(logits: Tensor, barred: Tensor | None) -> Tensor:
+    return logits if barred is None else logits.masked_fill(barred.to(logits.device), -torch.inf)

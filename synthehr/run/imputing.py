@@ -1,0 +1,185 @@
+"""Filling the holes of a table block by block, as often as is asked for.
+
+Block b of draw m has random numbers of its own, made from the seed, m and b, and a record's
+hang on its place in the block: what is drawn for it hangs on no other record's holes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from synthehr.artifact import Artifact
+from synthehr.encode.fields import Fields
+from synthehr.errors import ConfigError
+from synthehr.models.base import Model
+from synthehr.modes.holes import Holes, known_codes, put_in
+from synthehr.modes.point import point_estimates
+from synthehr.seeds import IMPUTATION, derived, generator
+from synthehr.train.runtime import find_runtime
+
+BLOCK = 4096
+"""Records of a block."""
+COMPLETIONS = 32
+"""Draws by which chances are counted, where the model cannot compute them."""
+DRAW = "draw"
+"""The column that says which draw a record is of."""
+
+
+@dataclass
+class Draws:
+    """How many draws are complete."""
+
+    complete: int = 0
+
+
+def blocks(holes: Holes, draws: int) -> int:
+    """Count the blocks that are to be filled."""
+    return max(draws, 1) * -(-holes.table.num_rows // BLOCK)
+
+
+def impute(
+    artifact: Artifact,
+    holes: Holes,
+    seed: int,
+    draws: int = 1,
+    max_minutes: float | None = None,
+    count: Draws | None = None,
+) -> Iterator[pa.Table]:
+    """Fill the holes of a table, a block at a time.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The fitted model.
+    holes : Holes
+        What is to be filled.
+    seed : int
+        Equal seeds give equal cells.
+    draws : int
+        How often all records are filled, each time with a column ``draw`` that counts from 1;
+        1 gives one table without it, and 0 one table of point estimates.
+    max_minutes : float, optional
+        No further draw begins that would end after this.
+    count : Draws, optional
+        Counts what is done.
+
+    Raises
+    ------
+    ConfigError
+        The model cannot fill holes, or a column that is needed is taken.
+    """
+    if draws < 0:
+        raise ConfigError("--draws must be 0 or more", hint="0 gives point estimates")
+    if draws > 1 and DRAW in holes.table.column_names:
+        raise ConfigError(
+            f"the table has a column {DRAW!r}, which is to say which draw a record is of",
+            hint="rename it, or ask for one draw",
+        )
+    count = Draws() if count is None else count
+    began = time.monotonic()
+    for draw in range(max(draws, 1)):
+        taken = time.monotonic() - began
+        if max_minutes is not None and draw and taken * (draw + 1) / draw > 60 * max_minutes:
+            return
+        for block, start in enumerate(range(0, holes.table.num_rows, BLOCK)):
+            table = _filled(artifact, holes, start, (seed, draw, block), point=draws == 0)
+            if draws > 1:
+                numbers = pa.array(np.full(table.num_rows, draw + 1, dtype=np.int32))
+                table = table.append_column(DRAW, numbers)
+            yield table
+        count.complete = draw + 1
+
+
+def completed(
+    artifact: Artifact,
+    holes: Holes,
+    seed: int,
+    draws: int = 1,
+    max_minutes: float | None = None,
+) -> list[pa.Table]:
+    """Give the completed tables themselves; parameters as of `impute`."""
+    tables = pa.concat_tables(impute(artifact, holes, seed, draws, max_minutes))
+    if draws > 1:
+        tables = tables.drop_columns([DRAW])
+    n = holes.table.num_rows
+    return [tables.slice(start, n) for start in range(0, tables.num_rows, n)]
+
+
+def _filled(
+    artifact: Artifact, holes: Holes, start: int, stream: tuple[int, int, int], *, point: bool
+) -> pa.Table:
+    """Fill one block, with random numbers of its own."""
+    part = holes.table.slice(start, BLOCK)
+    masks = {name: mask[start : start + BLOCK] for name, mask in holes.filled.items()}
+    masks = {name: mask for name, mask in masks.items() if mask.any()}
+    if not masks:
+        return part
+    encoder, (seed, draw, block) = artifact.encoder, stream
+    known = known_codes(holes, encoder, start, start + part.num_rows)
+    # A whole block, so that a record's random numbers hang on its place alone.
+    codes = functional.pad(known, (0, 0, 0, 0, 0, BLOCK - len(known)))
+    random = torch.Generator().manual_seed(derived(seed, IMPUTATION, draw, block))
+    rng = generator(seed, IMPUTATION, draw, block)
+    columns = dict(zip(encoder.modelled, encoder.columns, strict=True))
+    if point:
+        found = token_chances(artifact.model, encoder.fields, codes, random)
+        chances = dict(zip(encoder.modelled, found, strict=True))
+        cells = {name: point_estimates(columns[name], chances[name].numpy()) for name in masks}
+    else:
+        barred = _nulls(encoder.fields)
+        with _quick():
+            drawn = artifact.model.complete(codes, barred, random).numpy()
+        places = {name: place for place, name in enumerate(encoder.modelled)}
+        cells = {
+            name: column.decode(drawn[:, 0, places[name]], drawn[:, 1, places[name]], rng)
+            for name, column in columns.items()
+            if name in masks
+        }
+    for name, mask in masks.items():
+        place = part.column_names.index(name)
+        merged = put_in(part[name], mask, cells[name].slice(0, part.num_rows))
+        part = part.set_column(place, part.schema.field(place), merged)
+    return part
+
+
+def token_chances(
+    model: Model, fields: Fields, codes: Tensor, random: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Say how likely each token but null of each open cell is; D times (n, size).
+
+    By the model, or counted in draws.
+    """
+    barred = _nulls(fields)
+    with _quick():
+        found = model.token_chances(codes, barred)
+        if found is not None:
+            return found
+        drawn = [model.complete(codes, barred, random)[:, 0] for _ in range(COMPLETIONS)]
+    counted = torch.stack(drawn, 2)
+    return tuple(
+        functional.one_hot(counted[:, column], field.size).float().mean(1)
+        for column, field in enumerate(fields)
+    )
+
+
+def _nulls(fields: Fields) -> dict[int, Tensor]:
+    """Bar null in every column: what is missing has a value, though nobody saw it."""
+    return {
+        place: torch.arange(field.size) == field.null
+        for place, field in enumerate(fields)
+        if field.null is not None
+    }
+
+
+def _quick() -> AbstractContextManager[object]:
+    runtime = find_runtime("cpu")
+    return runtime.autocast(runtime.precision("auto"))
