@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthehr.errors import SynthehrError
     from synthehr.estimators.imputer import SynthImputer
+    from synthehr.estimators.resampler import SynthResampler
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.evaluation.report import Report
     from synthehr.modes.pooling import Pooled, pool
@@ -24,6 +25,7 @@ __all__ = [
     "Report",
     "Schema",
     "SynthImputer",
+    "SynthResampler",
     "SynthehrError",
     "Synthesizer",
     "evaluate",
@@ -38,6 +40,7 @@ _HOMES = {
     "Report": "synthehr.evaluation.report",
     "Schema": "synthehr.schema.table",
     "SynthImputer": "synthehr.estimators.imputer",
+    "SynthResampler": "synthehr.estimators.resampler",
     "SynthehrError": "synthehr.errors",
     "Synthesizer": "synthehr.synthesizer",
     "evaluate": "synthehr.evaluation.evaluate",

@@ -11,7 +11,17 @@ from typing import final
 
 import typer
 
-from synthehr.commands import demo, fit, impute, inspect, release, report, sample, schema
+from synthehr.commands import (
+    demo,
+    fit,
+    impute,
+    inspect,
+    rebalance,
+    release,
+    report,
+    sample,
+    schema,
+)
 from synthehr.errors import SynthehrError
 
 INTERRUPTED = 130
@@ -29,6 +39,7 @@ app.command()(schema.schema)
 app.command()(fit.fit)
 app.command()(sample.sample)
 app.command()(impute.impute)
+app.command()(rebalance.rebalance)
 app.command()(report.report)
 app.command()(inspect.inspect)
 app.command()(release.release)

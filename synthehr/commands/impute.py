@@ -59,7 +59,8 @@ def impute(
     settled_seed, count = settled(seed), imputing.Draws()
     artifact = load(model)
     source = read_table(table, reading)
-    holes = find_holes(source.table, artifact.encoder, _names(columns), _names(keep_null) or ())
+    chosen = None if columns is None else options.names(columns)
+    holes = find_holes(source.table, artifact.encoder, chosen, options.names(keep_null or ""))
     for warning in (*source.warnings, *holes.warnings):
         say(f"warning: {warning}", quiet=quiet)
     filled = imputing.impute(artifact, holes, settled_seed, draws, max_minutes, count)
@@ -73,19 +74,8 @@ def impute(
         quiet=quiet,
     )
     if json and output != "-":
-        put_json({
-            "output": output,
-            "records": written,
-            "cells": {name: int(mask.sum()) for name, mask in holes.filled.items()},
-            "draws": count.complete if draws else 0,
-            "seed": settled_seed,
-        })  # fmt: skip
+        cells = {name: int(mask.sum()) for name, mask in holes.filled.items()}
+        told = {"output": output, "records": written, "cells": cells, "seed": settled_seed}
+        put_json(told | {"draws": count.complete if draws else 0})
     if output != "-":
         say(f"wrote {output}", quiet=quiet)
-
-
-def _names(text: str | None) -> list[str] | None:
-    """Split names by commas; a name that holds one is written with a backslash before it."""
-    if text is None:
-        return None
-    return [name.strip().replace("\0", ",") for name in text.replace("\\,", "\0").split(",")]

@@ -132,3 +132,9 @@ Discover = Annotated[
         rich_help_panel=PRIVACY,
     ),
 ]
+
+
+def names(text: str) -> list[str]:
+    """Split a list of names at its commas; a comma within a name has a backslash before it."""
+    parts = text.replace("\\,", "\0").split(",")
+    return [part.strip().replace("\0", ",") for part in parts if part.strip()]

@@ -7,15 +7,11 @@ from typing import Any, Self, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from synthehr.synthesizer import Synthesizer
-
-FEW = {"rare_patients": 2}
-"""Nothing leaves the process, so that a level is learned from two records on."""
+from synthehr.estimators.frames import as_frame, fitted, like
 
 
 @final
@@ -81,12 +77,9 @@ class SynthImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         y : None
             Not used.
         """
-        frame = self._frame(X, reset=True)
+        frame = as_frame(self, X, reset=True)
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        settings = {name: dict(group) for name, group in (self.settings or {}).items()}
-        settings["encode"] = FEW | settings.get("encode", {})
-        self.synthesizer_ = Synthesizer(self.model, seed=self.seed_, settings=settings)
-        self.synthesizer_.fit(frame, pii="keep", on_text="drop")
+        self.synthesizer_ = fitted(frame, self.model, self.settings, self.seed_)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -98,13 +91,12 @@ class SynthImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Records, fitted or not.
         """
         check_is_fitted(self, "synthesizer_")
-        frame = self._frame(X, reset=False)
+        frame = as_frame(self, X, reset=False)
         draws = 1 if self.sample_posterior else 0
         filled = self.synthesizer_.impute(frame, draws=draws, seed=self.seed_)
         if isinstance(X, pd.DataFrame):
             filled.index = X.index
-            return filled
-        return filled.to_numpy(dtype=np.asarray(X).dtype)
+        return like(filled, X)
 
     def __sklearn_tags__(self) -> Tags:
         """Say that holes and texts are welcome."""
@@ -114,23 +106,3 @@ class SynthImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.non_deterministic = self.random_state is None
         return tags
-
-    def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        """Check records, and lay an array out as columns."""
-        # scikit-learn's own annotations say that records are texts
-        check: Any = validate_data
-        if isinstance(X, pd.DataFrame):
-            check(self, X, reset=reset, skip_check_array=True)
-            return X.reset_index(drop=True)
-        least = 2 if reset else 1
-        array: NDArray[Any] = check(
-            self,
-            X,
-            reset=reset,
-            dtype=None,
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=least,
-        )
-        names = pd.Index([f"x{place}" for place in range(array.shape[1])])
-        frame = pd.DataFrame(array, columns=names)
-        return frame.infer_objects() if array.dtype == object else frame

@@ -140,7 +140,7 @@ def put_in(cells: pa.ChunkedArray, mask: NDArray[np.bool_], drawn: pa.Array) -> 
     if not pa.types.is_dictionary(cells.type):
         return compute.if_else(pa.array(mask), values, combined(cells))
     whole = encoded(cells)
-    new = compute.unique(values.filter(pa.array(mask)))
+    new = compute.unique(values.filter(pa.array(mask))).drop_null()
     new = new.filter(compute.invert(compute.is_in(new, value_set=whole.dictionary)))
     levels = pa.concat_arrays([whole.dictionary, new])
     places = compute.index_in(values, value_set=levels).cast(whole.indices.type)
