@@ -21,6 +21,7 @@ from synthehr.commands import (
     report,
     sample,
     schema,
+    score,
 )
 from synthehr.errors import SynthehrError
 
@@ -40,6 +41,7 @@ app.command()(fit.fit)
 app.command()(sample.sample)
 app.command()(impute.impute)
 app.command()(rebalance.rebalance)
+app.command()(score.score)
 app.command()(report.report)
 app.command()(inspect.inspect)
 app.command()(release.release)

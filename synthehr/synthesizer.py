@@ -10,6 +10,7 @@ from synthehr.errors import SynthehrError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from synthehr.models.base import Model
     from synthehr.privacy.config import Privacy
     from synthehr.run.preparation import Preparation
+    from synthehr.run.rebalancing import Rebalanced
     from synthehr.schema.table import Schema
     from synthehr.train import Callback, History
 
@@ -261,47 +263,45 @@ class Synthesizer:
         max_minutes: float | None = None,
         seed: int | None = None,
     ) -> Any:
-        """Fill the nulls of a table; every other cell comes back as it was.
-
-        All missing cells of a record are drawn together, given all that are there.
-
-        Parameters
-        ----------
-        data : path, or pandas, polars or pyarrow table
-            The records, fitted or not.
-        draws : int
-            How many completed tables: several for analyses that `pool` brings together, 0 for
-            point estimates (means, and likeliest levels), which vary less than patients do.
-        columns : sequence of str, optional
-            The columns to be filled; by default all that the model knows.
-        keep_null : sequence of str
-            Columns whose nulls mean something, and stay.
-        max_minutes : float, optional
-            No further draw begins that would end after this.
-        seed : int, optional
-            As in `sample`.
-
-        Returns
-        -------
-        table, or list of tables where `draws` is 2 or more
-            Of the type of `data`; a pandas DataFrame after a path.
-
-        Raises
-        ------
-        SynthehrError
-            A column cannot be read as what was fitted, or the model cannot fill holes.
-        """
-        from synthehr.io import as_shape, read, shape_of
-        from synthehr.modes.holes import find_holes
-        from synthehr.run.imputing import completed
+        """Fill the nulls of a table, see `synthehr.run.imputing.imputed`; no other cell changes."""
+        from synthehr.run.imputing import imputed
         from synthehr.seeds import settled
 
-        source = read(data)
-        holes = find_holes(source.table, self.artifact.encoder, columns, keep_null)
         self.last_seed = settled(seed)
-        tables = completed(self.artifact, holes, self.last_seed, draws, max_minutes)
-        filled = [as_shape(table, shape_of(data), source.pandas_types) for table in tables]
-        return filled if draws > 1 else filled[0]
+        return imputed(self.artifact, data, draws, columns, keep_null, max_minutes, self.last_seed)
+
+    def rebalance(
+        self,
+        data: Any,
+        target: str | Sequence[str],
+        to: float | Mapping[str, float] = 0.5,
+        *,
+        allow_few: bool = False,
+        seed: int | None = None,
+    ) -> Rebalanced:
+        """Add records of rare classes to a table, see `synthehr.run.rebalancing.rebalance`."""
+        from synthehr.io import read
+        from synthehr.run.rebalancing import rebalance
+        from synthehr.seeds import settled
+
+        targets = [target] if isinstance(target, str) else target
+        self.last_seed = settled(seed)
+        table = read(data).table
+        return rebalance(
+            self.artifact, table, targets, to, seed=self.last_seed, allow_few=allow_few
+        )
+
+    def predict_proba(self, data: Any, column: str) -> pd.DataFrame:
+        """Say how likely each level of a column is given all others, a row for each record."""
+        from synthehr.run.asking import predict_proba
+
+        return predict_proba(self.artifact, data, column)
+
+    def log_prob(self, data: Any) -> NDArray[np.float32]:
+        """Logarithm of each record's chance, in nats, shape (N,); low for outliers."""
+        from synthehr.run.asking import log_prob
+
+        return log_prob(self.artifact, data)
 
     def embed(self, data: Any) -> NDArray[np.float32]:
         """Place records in the model's latent space, shape (N, latent); "vae" only."""

@@ -6,6 +6,8 @@ than patients do. Draws are what analyses need; these are for those who must.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from synthehr.encode.axis import from_axis
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.numeric import NumericColumn
+from synthehr.errors import ConditionError
+from synthehr.schema.column import shown
 
 MIDDLE = 0.5
 
@@ -58,3 +62,25 @@ def token_means(column: NumericColumn) -> NDArray[np.float64]:
     if field.part_shares is not None:
         weights = field.part_shares[column.unit_tokens, column.unit_parts]
     return np.bincount(column.unit_tokens, weights * values, field.size).astype(np.float64)
+
+
+def levels_of(column: NumericColumn | CategoricalColumn) -> list[Any]:
+    """Give the values of a column's tokens, null and a pooled rest left out, in their order.
+
+    Raises
+    ------
+    ConditionError
+        A token stands for many values.
+    """
+    if isinstance(column, CategoricalColumn):
+        return list(column.levels)
+    field, n_atoms = column.field, len(column.atoms)
+    first = 0 if field.null is None else 1
+    if n_atoms < field.size - first:
+        raise ConditionError(
+            f"column {shown(field.column)} has no levels, but numbers of any size",
+            hint="impute it with draws=0 for its mean given all else",
+        )
+    tokens = np.argsort(column.unit_tokens[:n_atoms])
+    values = from_axis(column.atoms[tokens], np.ones(n_atoms, dtype=bool), column.data_type)
+    return values.to_pylist()

@@ -7,9 +7,10 @@ hang on its place in the block: what is drawn for it hangs on no other record's 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +21,9 @@ from torch.nn import functional
 from synthehr.artifact import Artifact
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConfigError
+from synthehr.io import as_shape, read, shape_of
 from synthehr.models.base import Model
-from synthehr.modes.holes import Holes, known_codes, put_in
+from synthehr.modes.holes import Holes, find_holes, known_codes, put_in
 from synthehr.modes.point import point_estimates
 from synthehr.seeds import IMPUTATION, derived, generator
 from synthehr.train.runtime import find_runtime
@@ -99,19 +101,59 @@ def impute(
         count.complete = draw + 1
 
 
-def completed(
+def imputed(
     artifact: Artifact,
-    holes: Holes,
+    data: Any,
+    draws: int,
+    columns: Sequence[str] | None,
+    keep_null: Sequence[str],
+    max_minutes: float | None,
     seed: int,
-    draws: int = 1,
-    max_minutes: float | None = None,
-) -> list[pa.Table]:
-    """Give the completed tables themselves; parameters as of `impute`."""
+) -> Any:
+    """Fill the nulls of a table; every other cell comes back as it was.
+
+    All missing cells of a record are drawn together, given all that are there. Null itself is
+    never drawn: what is missing is taken to have a value.
+
+    Parameters
+    ----------
+    artifact : Artifact
+        The fitted model.
+    data : path, or pandas, polars or pyarrow table
+        The records, fitted or not.
+    draws : int
+        How many completed tables: several for analyses that `synthehr.pool` brings together, 0
+        for point estimates (means, and likeliest levels), which vary less than patients do.
+    columns : sequence of str or None
+        The columns to be filled; None for all that the model knows.
+    keep_null : sequence of str
+        Columns whose nulls mean something, and stay.
+    max_minutes : float or None
+        No further draw begins that would end after this.
+    seed : int
+        Equal seeds give equal cells.
+
+    Returns
+    -------
+    table, or list of tables where `draws` is 2 or more
+        Of the type of `data`; a pandas DataFrame after a path.
+
+    Raises
+    ------
+    SynthehrError
+        A column cannot be read as what was fitted, or the model cannot fill holes.
+    """
+    source = read(data)
+    holes = find_holes(source.table, artifact.encoder, columns, keep_null)
     tables = pa.concat_tables(impute(artifact, holes, seed, draws, max_minutes))
     if draws > 1:
         tables = tables.drop_columns([DRAW])
-    n = holes.table.num_rows
-    return [tables.slice(start, n) for start in range(0, tables.num_rows, n)]
+    n, shape = holes.table.num_rows, shape_of(data)
+    filled = [
+        as_shape(tables.slice(start, n), shape, source.pandas_types)
+        for start in range(0, tables.num_rows, n)
+    ]
+    return filled if draws > 1 else filled[0]
 
 
 def _filled(
