@@ -4,6 +4,7 @@
     python benchmarks/run.py speed
     python benchmarks/run.py dp --data adult --epsilons 1,3 --rivals dpmm-mst --peers DIR
     python benchmarks/run.py dp-step
+    python benchmarks/run.py impute --data adult --kinds mar --shares 0.3 --rivals missforest
     python benchmarks/run.py table --update-readme
 
 Runs are appended as JSON lines to OUT/SUITE.jsonl. What already stands there is not run again,
@@ -17,9 +18,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import dp
 import dp_step
+import impute
+import masks
 import quality
 import records
 import speed
@@ -28,7 +32,7 @@ from bars import judge
 from plot import plot
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("quality", "speed", "dp", "dp-step", "table")
+SUITES = ("quality", "speed", "dp", "dp-step", "impute", "table")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +84,20 @@ def _parser() -> argparse.ArgumentParser:
     step.add_argument("--networks", type=_names, default=list(dp_step.NETWORKS))
     step.add_argument("--threads", type=int, default=2)
     step.set_defaults(run=run_dp_step)
+    fill = commands.add_parser(
+        "impute", parents=[common, fits], help="take cells away, fill them, and score"
+    )
+    fill.add_argument("--data", type=_names, default=list(impute.DATA))
+    fill.add_argument("--kinds", type=_names, default=list(masks.KINDS))
+    fill.add_argument("--shares", type=_numbers, default=list(impute.SHARES))
+    fill.add_argument("--models", type=_names, default=list(impute.MODELS))
+    fill.add_argument(
+        "--rivals",
+        type=_names,
+        default=[],
+        help="such as mean,hotdeck,iterative,knn,missforest,miceforest",
+    )
+    fill.set_defaults(run=run_impute)
     three = commands.add_parser("table", help="Markdown, bars and plot from what was measured")
     three.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out")
     three.add_argument("--update-readme", action="store_true")
@@ -117,11 +135,41 @@ def run_dp(options: argparse.Namespace) -> int:
     return _run_jobs(jobs, options, options.out / "dp.jsonl", dp.run_private)
 
 
+def run_impute(options: argparse.Namespace) -> int:
+    """Take cells away, fill them, and score."""
+    jobs = impute.plan(
+        options.data,
+        options.kinds,
+        options.shares,
+        options.models,
+        options.rivals,
+        options.seeds,
+        options.options,
+    )
+    return _run_jobs(jobs, options, options.out / "impute.jsonl", impute.run_filling)
+
+
+class Job(Protocol):
+    """Something to be measured."""
+
+    @property
+    def who(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def options(self) -> str: ...
+
+    def record(self) -> records.Record: ...
+
+
+J = TypeVar("J", bound=Job)
+
+
 def _run_jobs(
-    jobs: Sequence[quality.Job],
+    jobs: Sequence[J],
     options: argparse.Namespace,
     path: Path,
-    run_job: Callable[[quality.Job, quality.Places, float], records.Record],
+    run_job: Callable[[J, quality.Places, float], records.Record],
 ) -> int:
     """Run every job that has no successful record yet."""
     peers = Path(options.peers).resolve() if options.peers else None
@@ -201,7 +249,10 @@ def run_table(options: argparse.Namespace) -> int:
 
 
 def _short(record: records.Record) -> str:
-    shown = ("fit_s", "shapes", "trends", "detect", "tstr", "closer", "seconds", "peak_mib")
+    shown = (
+        "fit_s", "shapes", "trends", "detect", "tstr", "closer", "nrmse", "pfc", "energy", "auroc",
+        "seconds", "peak_mib",
+    )  # fmt: skip
     return " ".join(f"{name}={record[name]}" for name in shown if name in record)
 
 
