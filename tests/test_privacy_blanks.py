@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from synthehr.errors import ConfigError
 from synthehr.models.autoregressive import Autoregressive, AutoregressiveConfig
 from synthehr.models.base import Batch, Loss, Model
+from synthehr.models.vae import VAE
 from synthehr.privacy.allowed import rehearse
 from synthehr.privacy.dpsgd import DpSgd
 from synthehr.privacy.slots import Slots
@@ -72,6 +73,11 @@ def test_the_default_model_sees_its_records_the_same_beside_blanks() -> None:
     assert any(float(part.abs().max()) > 0.0 for part in whole)
     for one, other, all_of_them in zip(*both, whole, strict=True):
         torch.testing.assert_close(one + other, all_of_them)
+
+
+def test_a_model_without_places_to_look_up_may_be_private() -> None:
+    plain = (FIELDS[0], FIELDS[2])
+    assert rehearse(VAE.build(plain, VAE.sized(plain, 1_000, {})), plain) == 1
 
 
 def test_an_empty_batch_adds_nothing() -> None:

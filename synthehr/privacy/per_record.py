@@ -74,9 +74,10 @@ def _columns_sum(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Gradien
 
 
 def _embedding_norms(layer: nn.Embedding, x: Tensor, gradient: Tensor) -> Tensor:
-    # Places are counted, not left to reshape, which cannot tell them in an empty batch.
+    # Counted, not left to reshape, which cannot tell them of no records or of no places.
     places = math.prod(x.shape[1:])
-    x, gradient = x.reshape(-1, places), gradient.reshape(-1, places, gradient.shape[-1])
+    x = x.reshape(len(x), places)
+    gradient = gradient.reshape(len(x), places, gradient.shape[-1])
     # Rows that a record looks up twice add up before they are squared.
     same = x[:, :, None] == x[:, None, :]
     return ((gradient @ gradient.mT) * same).sum((1, 2)).clamp_(min=0.0)
