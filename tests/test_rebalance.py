@@ -132,7 +132,7 @@ def test_copies_of_real_records_are_drawn_anew() -> None:
         "z": rng.normal(0, 1, 120).round(3),
     })  # fmt: skip
     settings = {
-        "train": {"steps": 1_500, "patience": 0, "weight_decay": 0.0},
+        "train": {"steps": 800, "patience": 0, "weight_decay": 0.0},
         "model": {"dropout": 0.0},
         "encode": {"rare_patients": 2},
     }

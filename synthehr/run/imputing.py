@@ -28,7 +28,7 @@ from synthehr.modes.point import point_estimates
 from synthehr.seeds import IMPUTATION, derived, generator
 from synthehr.train.runtime import find_runtime
 
-BLOCK = 4096
+BLOCK = 1024
 """Records of a block."""
 COMPLETIONS = 32
 """Draws by which chances are counted, where the model cannot compute them."""
