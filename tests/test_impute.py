@@ -148,6 +148,13 @@ def test_a_record_is_filled_alike_among_other_records() -> None:
     holes = holed(truth(500, 11), 11)
     first = fitted().impute(holes, seed=2).head(200)
     pd.testing.assert_frame_equal(fitted().impute(holes.head(200), seed=2), first)
+    # nor does it hang on which columns others miss
+    holes["visits"] = truth(500, 11)["visits"]
+    without = holes.head(200)
+    holes.loc[300:, "visits"] = pd.NA
+    again = fitted().impute(holes, seed=2).head(200)
+    assert without["seen"].isna().any()
+    assert (fitted().impute(without, seed=2)["seen"] == again["seen"]).all()
 
 
 def test_what_cannot_be_filled_is_refused() -> None:

@@ -170,20 +170,22 @@ def _filled(
     # A whole block, so that a record's random numbers hang on its place alone.
     codes = functional.pad(known, (0, 0, 0, 0, 0, BLOCK - len(known)))
     random = torch.Generator().manual_seed(derived(seed, IMPUTATION, draw, block))
-    rng = generator(seed, IMPUTATION, draw, block)
     columns = dict(zip(encoder.modelled, encoder.columns, strict=True))
     if point:
         found = token_chances(artifact.model, encoder.fields, codes, random)
         chances = dict(zip(encoder.modelled, found, strict=True))
         cells = {name: point_estimates(columns[name], chances[name].numpy()) for name in masks}
     else:
-        barred = _nulls(encoder.fields)
         with _quick():
-            drawn = artifact.model.complete(codes, barred, random).numpy()
-        places = {name: place for place, name in enumerate(encoder.modelled)}
+            drawn = artifact.model.complete(codes, _nulls(encoder.fields), random).numpy()
         cells = {
-            name: column.decode(drawn[:, 0, places[name]], drawn[:, 1, places[name]], rng)
-            for name, column in columns.items()
+            # each column by numbers of its own, whether others have holes here or not
+            name: column.decode(
+                drawn[:, 0, place],
+                drawn[:, 1, place],
+                generator(seed, IMPUTATION, draw, block, place),
+            )
+            for place, (name, column) in enumerate(columns.items())
             if name in masks
         }
     for name, mask in masks.items():
