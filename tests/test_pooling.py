@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -58,8 +60,6 @@ def test_intervals_cover_the_truth() -> None:
     [([1.0], [1.0], 0.95), ([1.0, 2.0], [1.0], 0.95), ([1.0, 2.0], [-1.0, 1.0], 0.95),
      ([1.0, 2.0], [1.0, 1.0], 1.0), (1.0, 1.0, 0.95)],
 )  # fmt: skip
-def test_what_cannot_be_pooled_is_refused(
-    estimates: object, variances: object, level: float
-) -> None:
+def test_what_cannot_be_pooled_is_refused(estimates: Any, variances: Any, level: float) -> None:
     with pytest.raises(ConfigError):
-        pool(estimates, variances, level=level)  # type: ignore[arg-type]
+        pool(estimates, variances, level=level)

@@ -118,6 +118,10 @@ def test_what_cannot_be_balanced_is_refused() -> None:
     assert "sepsis" not in str(error.value)
     with pytest.raises(ConditionError):
         balanced(targets=("diagnoses",))
+    words = patients(3_000, 0).assign(crp="secret")
+    with pytest.raises(InputError, match="column crp has type") as error:
+        rebalance(fitted().artifact, pa.Table.from_pandas(words), ["diagnosis"], seed=0)
+    assert "secret" not in str(error.value)
     with pytest.raises(InputError, match="too few"):
         one = table.filter(pa.compute.equal(table["diagnosis"], "none"))
         rebalance(fitted().artifact, one, ["diagnosis"], seed=0)

@@ -14,11 +14,9 @@ from synthehr.commands.reading import read_table
 
 
 def impute(
-    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    model: options.ModelFile,
     table: options.Table,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")
-    ] = "filled.parquet",
+    output: options.TableOut = "filled.parquet",
     draws: Annotated[
         int,
         typer.Option(

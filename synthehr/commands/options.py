@@ -38,6 +38,10 @@ class Pii(StrEnum):
 Table = Annotated[
     Path, typer.Argument(help="The table: Parquet, CSV, Arrow or Feather.", show_default=False)
 ]
+ModelFile = Annotated[Path, typer.Argument(help="The model file.", show_default=False)]
+TableOut = Annotated[
+    str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")
+]
 SchemaFile = Annotated[
     Path | None,
     typer.Option("--schema", help="A schema file, perhaps edited; else columns are inferred."),

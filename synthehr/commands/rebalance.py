@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def rebalance(
-    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    model: options.ModelFile,
     table: options.Table,
     target: Annotated[
         str,
@@ -32,9 +32,7 @@ def rebalance(
             "above 1 a number of records.",
         ),
     ] = "0.5",
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")
-    ] = "balanced.parquet",
+    output: options.TableOut = "balanced.parquet",
     allow_few: Annotated[
         bool,
         typer.Option("--allow-few", help="Grow classes that fewer than 20 patients hold, too."),

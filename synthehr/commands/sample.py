@@ -12,14 +12,12 @@ from synthehr.commands.console import put_json, say
 
 
 def sample(
-    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    model: options.ModelFile,
     rows: Annotated[
         int | None,
         typer.Option("--rows", "-n", help="How many; by default as many as were fitted."),
     ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")
-    ] = "synthetic.parquet",
+    output: options.TableOut = "synthetic.parquet",
     given: Annotated[
         str | None,
         typer.Option(

@@ -13,11 +13,9 @@ from synthehr.commands.reading import read_table
 
 
 def score(
-    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    model: options.ModelFile,
     table: options.Table,
-    output: Annotated[
-        str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")
-    ] = "scores.parquet",
+    output: options.TableOut = "scores.parquet",
     column: Annotated[
         str | None,
         typer.Option(

@@ -16,7 +16,7 @@ from synthehr.encode.rare import holders
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError
 from synthehr.kernels import compute
-from synthehr.modes.classes import RATIO, Classes, classes_of, refuse_few, to_add
+from synthehr.modes.classes import RATIO, classes_of, refuse_few, to_add
 from synthehr.modes.given import wished
 from synthehr.modes.holes import Holes, known_codes, put_in
 from synthehr.modes.prior import PriorCorrection
@@ -109,7 +109,8 @@ def rebalance(
     if not allow_few:
         refuse_few(classes, wanted)
     of_added = np.repeat(np.arange(len(wanted)), wanted)
-    drawn, redrawn, copied = _drawn(artifact, table, classes, of_added, owners, seed)
+    guard = _Guard.of(table, artifact.encoder, owners)
+    drawn, redrawn, copied = _drawn(artifact, guard, classes.levels.take(of_added), seed)
     of_added = of_added[~copied]
     rows = _as_rows(drawn.filter(pa.array(~copied)), of_added, table, artifact.encoder, seed)
     marks = np.repeat([False, True], [table.num_rows, len(of_added)])
@@ -128,15 +129,56 @@ def rebalance(
     )
 
 
+@dataclass(frozen=True)
+class _Guard:
+    """Knows the real records, to tell copies of them.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+        Of the fitted model.
+    present : tuple of str
+        The columns that the model and the real table share.
+    codes : ndarray of shape (N, 2 * D), int64
+        The real records.
+    owners : ndarray of shape (N,), or None
+        Their patients.
+    """
+
+    encoder: TableEncoder
+    present: tuple[str, ...]
+    codes: NDArray[np.int64]
+    owners: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, table: pa.Table, encoder: TableEncoder, owners: NDArray[np.int64] | None) -> _Guard:
+        """Encode the real records."""
+        present = tuple(name for name in encoder.modelled if name in table.column_names)
+        return cls(encoder, present, _codes(table.select(present), encoder), owners)
+
+    def copies(self, drawn: pa.Table) -> NDArray[np.bool_]:
+        """Say which drawn records share every token and part with one of a few patients; (M,).
+
+        Where no column is cut into parts, records are combinations of levels, many of which
+        few patients hold, and agreeing with one says nothing: then none counts as a copy.
+        """
+        if not any(f.has_parts for f in self.encoder.fields if f.column in self.present):
+            return np.zeros(drawn.num_rows, dtype=bool)
+        n = len(self.codes)
+        both = np.concatenate([self.codes, _codes(drawn.select(self.present), self.encoder)])
+        pattern = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
+        held = holders(pattern[:n], int(pattern.max()) + 1, self.owners)[pattern[n:]]
+        return (held > 0) & (held < COPIED)
+
+
+def _codes(table: pa.Table, encoder: TableEncoder) -> NDArray[np.int64]:
+    return known_codes(Holes(table, {}), encoder, 0, table.num_rows).flatten(1).numpy()
+
+
 def _drawn(
-    artifact: Artifact,
-    table: pa.Table,
-    classes: Classes,
-    of_added: NDArray[np.int64],
-    owners: NDArray[np.int64] | None,
-    seed: int,
+    artifact: Artifact, guard: _Guard, wanted: pa.Table, seed: int
 ) -> tuple[pa.Table, int, NDArray[np.bool_]]:
-    """Draw records of the given classes; those that copy a real one anew, a few times.
+    """Draw a record for each of M rows of levels; those that copy a real one, anew.
 
     Returns
     -------
@@ -146,9 +188,8 @@ def _drawn(
     copied : ndarray of shape (M,), bool
         Records that copy a real one to the last.
     """
-    wanted = classes.levels.take(of_added)
     drawn = _sampled(artifact, wanted, seed)
-    copied = _copies(drawn, table, artifact.encoder, owners)
+    copied = guard.copies(drawn)
     redrawn = 0
     for attempt in range(ROUNDS):
         places = np.flatnonzero(copied)
@@ -156,10 +197,10 @@ def _drawn(
             break
         redrawn += len(places)
         anew = _sampled(artifact, wanted.take(places), derived(seed, REBALANCING, attempt))
-        order = np.arange(len(of_added))
-        order[places] = len(of_added) + np.arange(len(places))
+        order = np.arange(wanted.num_rows)
+        order[places] = wanted.num_rows + np.arange(len(places))
         drawn = pa.concat_tables([drawn, anew]).take(order)
-        copied[places] = _copies(anew, table, artifact.encoder, owners)
+        copied[places] = guard.copies(anew)
     return drawn, redrawn, copied
 
 
@@ -168,26 +209,6 @@ def _sampled(artifact: Artifact, wanted: pa.Table, seed: int) -> pa.Table:
         empty = np.zeros((0, 2, len(artifact.encoder.fields)), dtype=np.int16)
         return artifact.encoder.decode(empty, np.random.default_rng(0))
     return pa.concat_tables(draw(artifact, wished(artifact, None, wanted), seed))
-
-
-def _copies(
-    drawn: pa.Table, table: pa.Table, encoder: TableEncoder, owners: NDArray[np.int64] | None
-) -> NDArray[np.bool_]:
-    """Say which drawn records share every token and part with one of a few patients; (M,).
-
-    Where no column is cut into parts, records are combinations of levels, many of which few
-    patients hold, and agreeing with one says nothing: then none counts as a copy.
-    """
-    present = [name for name in encoder.modelled if name in table.column_names]
-    real = table.select(present)
-    both = pa.concat_tables([real, _typed(drawn.select(present), real)])
-    if not any(field.has_parts for field in encoder.fields if field.column in present):
-        return np.zeros(drawn.num_rows, dtype=bool)
-    codes = known_codes(Holes(both, {}), encoder, 0, both.num_rows).flatten(1).numpy()
-    pattern = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
-    n = table.num_rows
-    held = holders(pattern[:n], int(pattern.max()) + 1, owners)[pattern[n:]]
-    return (held > 0) & (held < COPIED)
 
 
 def _as_rows(
