@@ -68,7 +68,8 @@ def test_the_tests_that_the_privacy_page_names_are_there() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("readme")
     (place / "demo").mkdir()
-    pq.write_table(simulate(1000, seed=0), place / "demo" / "cohort.parquet")
+    # Fewer would not surely show their bounds through the noise of `--discover`.
+    pq.write_table(simulate(2500, seed=0), place / "demo" / "cohort.parquet")
     return place
 
 
