@@ -87,9 +87,9 @@ def test_a_common_token_stays_alone() -> None:
 
 def test_the_noise_is_that_of_one_gaussian_over_all_pairs() -> None:
     fields = columns(10, 16)
-    pairs, entry = measure_pairs(np.zeros((0, 10), int), fields, None, rows=500, multiplier=2.0)
+    pairs, entry = measure_pairs(np.zeros((0, 10), int), fields, None, rows=5000, multiplier=2.0)
     assert len(pairs.columns) == 45
-    assert pairs.deviation == pytest.approx(2.0 * 45**0.5 / 500)
+    assert pairs.deviation == pytest.approx(2.0 * 45**0.5 / 5000)
     drawn = np.concatenate(pairs.shares) / pairs.deviation
     low, high = stats.chi2.ppf([5e-10, 1 - 5e-10], len(drawn)) / len(drawn)
     assert low < (drawn**2).mean() < high
@@ -129,6 +129,17 @@ def test_among_many_pairs_the_dependent_ones_are_counted_at_no_further_cost() ->
     # what the choice cost is missing from the counts
     counts = 5.0 / (1 - SELECTION) ** 0.5
     assert pairs.deviation * N == pytest.approx(counts * MOST_PAIRS**0.5)
+
+
+def test_of_few_patients_few_pairs_are_counted_and_each_column_once_at_least() -> None:
+    fields = columns(12)
+    tokens = RNG(2).integers(0, 3, (N, 12))
+    few, _ = measure_pairs(tokens, fields, None, rows=N, multiplier=0.006 * N / 4)
+    many, _ = measure_pairs(tokens, fields, None, rows=N, multiplier=0.006 * N / 66**0.5)
+    assert (len(few.columns), len(many.columns)) == (16, 66)
+    assert few.deviation < many.deviation * 1.2
+    fewest, _ = measure_pairs(tokens, fields, None, rows=N, multiplier=float(N))
+    assert {place for pair in fewest.columns for place in pair} == set(range(12))
 
 
 def test_weights_bring_the_measured_marginals_about() -> None:

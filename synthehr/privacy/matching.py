@@ -4,13 +4,14 @@ Records are drawn from the model, and weighed so that their marginals come near 
 ones while the weights stay as even as they can. The model takes some plain steps on the
 weighed records, and all of it is done again. No real record is looked at.
 
-The weights q over drawn records minimise ``PRIOR * KL(q | even) + |A q - y|² / (2 s²)``, for
-the measured shares y with noise of deviation s: a fit that follows what stands out of the
-noise. They are ``q = exp(A' λ)`` up to a factor, and cell by cell, with all others held, the
-change d of λ solves ``a exp(d) + r (λ + d) = y``, where a is the weighed share now and
-``r = PRIOR * s²``. Without noise r is 0, and this is iterative proportional fitting (Deming and
-Stephan 1940, doi:10.1214/aoms/1177731829). Each round starts from what the model has learned,
-so that strong relations grow from round to round, and few rounds do not learn the noise.
+The weights q over drawn records minimise ``w * KL(q | even) + |A q - y|² / (2 s²)``, for the
+measured shares y with noise of deviation s, and w a share (`PRIOR`) of the patients: a fit that
+follows what stands out of the noise. They are ``q = exp(A' λ)`` up to a factor, and cell by
+cell, with all others held, the change d of λ solves ``a exp(d) + r (λ + d) = y``, where a is
+the weighed share now and ``r = w * s²``. Without noise r is 0, and this is iterative
+proportional fitting (Deming and Stephan 1940, doi:10.1214/aoms/1177731829). Each round starts
+from what the model has learned, so that strong relations grow from round to round, and few
+rounds do not learn the noise.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from synthehr.train.runtime import mix
 MOST_DRAWN = 1 << 16
 """Records that are drawn and weighed in a round, at most."""
 BLOCK = 4096
-PRIOR = 2000.0
-"""How many patients' word the model's own word is worth."""
+PRIOR = 1 / 15
+"""Share of the patients whose word the model's own word is worth."""
 LEAST_RIDGE = 1e-4
 """r of a share that has next to no noise: no weight grows without limit."""
 SWEEPS = 40
@@ -126,7 +127,7 @@ def match_weights(
     """
     places = [*pairs.located(tokens), *tokens.T.astype(np.int64)]
     wanted = [*pairs.shares, *(field.shares for field in fields)]
-    ridge = max(LEAST_RIDGE, PRIOR * pairs.deviation**2)
+    ridge = max(LEAST_RIDGE, PRIOR * pairs.rows * pairs.deviation**2)
     ridges = [ridge] * len(pairs.shares) + [LEAST_RIDGE] * len(fields)
     multipliers = [np.zeros(len(shares)) for shares in wanted]
     weights = np.full(len(tokens), 1 / len(tokens))

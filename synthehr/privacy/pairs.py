@@ -1,8 +1,9 @@
 """Noisy two-way marginals: which pairs of columns are counted, over which cells, at what cost.
 
 A patient is in one cell of each of P pairs, so all are counted by one Gaussian mechanism of
-sensitivity ``P ** 0.5``. Up to `MOST_PAIRS` pairs all are counted. Beyond, each column is
-counted with those that it depends on most. The more noise, the coarser the cells.
+sensitivity ``P ** 0.5``. Where few enough are there all are counted. Else each column is
+counted with those that it depends on most. The more noise, the fewer pairs and the coarser
+their cells.
 
 NOTE[DIFF]: MST (McKenna, Miklau and Sheldon 2021, arXiv:2108.04978) and AIM (McKenna et al.
 2022, arXiv:2201.12677) choose by the exponential mechanism, pair after pair. Here the scores of all
@@ -36,7 +37,9 @@ STANDS_OUT = 3.0
 """An even share of a pair's cells is at least so many times the noise of a share."""
 MOST_PAIRS = 300
 """So many pairs are counted at most."""
-SELECTION = 0.1
+MOST_NOISE_OF_PAIRS = 0.006
+"""So many pairs are counted that the noise of a share stays below this, or one per column."""
+SELECTION = 0.2
 """Share of the pairs' budget that goes to choosing among more."""
 
 
@@ -56,12 +59,15 @@ class PairMarginals:
         innermost; some are negative.
     deviation : float
         Standard deviation of the noise of a share.
+    rows : int
+        The number of patients, in public.
     """
 
     cells: tuple[NDArray[np.int64], ...]
     columns: tuple[tuple[int, int], ...]
     shares: tuple[NDArray[np.float64], ...]
     deviation: float
+    rows: int
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -107,12 +113,13 @@ def measure_pairs(
     if patients is not None:
         weights = 1.0 / np.bincount(patients)[patients]
     columns = tuple(combinations(range(len(fields)), 2))
-    most = most_cells(min(len(columns), MOST_PAIRS), rows, multiplier)
+    wanted = min(len(columns), most_pairs(len(fields), rows, multiplier))
+    most = most_cells(wanted, rows, multiplier)
     cells = tuple(coarse_cells(field, most) for field in fields)
     sizes = [int(each.max()) + 1 for each in cells]
     located = _located(cells, tokens)
     for_counts = multiplier
-    if len(columns) > MOST_PAIRS:
+    if len(columns) > wanted:
         shares = [
             np.bincount(each, field.shares).astype(np.float64)
             for each, field in zip(cells, fields, strict=True)
@@ -123,15 +130,37 @@ def measure_pairs(
         ])  # fmt: skip
         deviation = multiplier / math.sqrt(SELECTION) * math.sqrt(len(columns))
         scores += deviation * noise.normal(len(columns)).numpy()
-        columns = _strongest(columns, scores, len(fields))
+        columns = _strongest(columns, scores, len(fields), wanted)
         for_counts = multiplier / math.sqrt(1 - SELECTION)
     asked = [
         Question(_joint(located, sizes, (a, b)), sizes[a] * sizes[b]) for a, b in columns
     ]  # fmt: skip
     counts, deviation = answers(asked, weights, for_counts) if asked else ([], 0.0)
-    pairs = PairMarginals(cells, columns, tuple(count / rows for count in counts), deviation / rows)
+    shares_of_pairs = tuple(count / rows for count in counts)
+    pairs = PairMarginals(cells, columns, shares_of_pairs, deviation / rows, rows)
     what = f"two-way marginals of {len(columns)} pairs of columns"
     return pairs, Entry(what, Gaussian(noise_multiplier=multiplier))
+
+
+def most_pairs(columns: int, rows: int, multiplier: float) -> int:
+    """Choose how many pairs are counted: all would drown in noise where patients are few.
+
+    Parameters
+    ----------
+    columns : int
+        The number of columns.
+    rows : int
+        The number of patients, in public.
+    multiplier : float
+        Noise multiplier of all pairs together.
+
+    Returns
+    -------
+    int
+        At least one for each column.
+    """
+    bearable = math.floor((MOST_NOISE_OF_PAIRS * rows / multiplier) ** 2)
+    return min(max(bearable, columns), max(columns, MOST_PAIRS))
 
 
 def most_cells(pairs: int, rows: int, multiplier: float) -> int:
@@ -157,7 +186,10 @@ def most_cells(pairs: int, rows: int, multiplier: float) -> int:
 
 
 def _strongest(
-    columns: tuple[tuple[int, int], ...], scores: NDArray[np.float64], n_columns: int
+    columns: tuple[tuple[int, int], ...],
+    scores: NDArray[np.float64],
+    n_columns: int,
+    wanted: int,
 ) -> tuple[tuple[int, int], ...]:
     """Choose pairs such that every column is counted with those it depends on most.
 
@@ -169,7 +201,7 @@ def _strongest(
     table[one, two] = table[two, one] = scores
     ranks = (-table).argsort(axis=1, kind="stable").argsort(axis=1)
     first = np.minimum(ranks[one, two], ranks[two, one])
-    chosen = np.sort(np.lexsort((-scores, first))[:MOST_PAIRS])
+    chosen = np.sort(np.lexsort((-scores, first))[:wanted])
     return tuple(columns[place] for place in chosen)
 
 

@@ -18,7 +18,7 @@ from synthehr.privacy.slots import slots_for
 
 MOST_BEYOND = 1.05
 """A table may have so many times the patients that were declared, and no more."""
-ONE_WAY = 0.2
+ONE_WAY = 0.3
 """Share of the marginals' budget for single columns; pairs of them have the rest."""
 MOST_NOISE = 0.04
 """A budget is refused where the noise of a count exceeds this share of all patients."""
