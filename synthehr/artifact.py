@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synthehr.container import Container, damaged, open_container, pack, unpack
 from synthehr.errors import ArtifactError, SynthehrError, TrainingError
+from synthehr.modes.constraints import NO_RULES, Rules
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,12 @@ class Artifact(NamedTuple):
     schema: Schema
     record: dict[str, Any]
     config: Any
+
+    @property
+    def rules(self) -> Rules:
+        """Rules that sampled records keep."""
+        kept = self.record.get("rules")
+        return NO_RULES if kept is None else Rules.from_json(kept)
 
 
 def save(path: Path | str, artifact: Artifact, *, force: bool = False) -> None:

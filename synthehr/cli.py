@@ -19,6 +19,7 @@ from synthehr.commands import (
     rebalance,
     release,
     report,
+    rules,
     sample,
     schema,
     score,
@@ -42,6 +43,7 @@ app.command()(sample.sample)
 app.command()(impute.impute)
 app.command()(rebalance.rebalance)
 app.command()(score.score)
+app.add_typer(rules.app)
 app.command()(report.report)
 app.command()(inspect.inspect)
 app.command()(release.release)

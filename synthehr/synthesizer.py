@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from synthehr.artifact import Artifact
     from synthehr.io import Shape
     from synthehr.models.base import Model
+    from synthehr.modes.constraints import Rules
     from synthehr.privacy.config import Privacy
     from synthehr.run.preparation import Preparation
     from synthehr.run.rebalancing import Rebalanced
@@ -95,9 +96,11 @@ class Synthesizer:
         on_text: Literal["refuse", "drop"] = "refuse",
         pii: Literal["drop", "keep", "surrogate"] | None = None,
         privacy: Privacy | None = None,
+        rules: Rules | Path | str | None = None,
     ) -> Preparation:
         """Do everything that `fit` does before the first step; parameters as there."""
         from synthehr.io import Source, read, shape_of
+        from synthehr.modes.constraints import Rules
         from synthehr.run.choices import Options, checked
         from synthehr.run.fitting import prepare
         from synthehr.schema.table import Schema
@@ -113,11 +116,11 @@ class Synthesizer:
             on_text=on_text,
             pii=pii,
             privacy=privacy,
+            rules=Rules.of(rules),
         )
         self._shape = shape_of(data)
         wanted = Schema.read(schema) if isinstance(schema, str | Path) else schema
-        source = data if isinstance(data, Source) else read(data)
-        return prepare(source, wanted, options)
+        return prepare(data if isinstance(data, Source) else read(data), wanted, options)
 
     def fit(
         self,
@@ -130,6 +133,7 @@ class Synthesizer:
         on_text: Literal["refuse", "drop"] = "refuse",
         pii: Literal["drop", "keep", "surrogate"] | None = None,
         privacy: Privacy | None = None,
+        rules: Rules | Path | str | None = None,
     ) -> Self:
         """Learn a table, and give back the synthesizer itself.
 
@@ -142,16 +146,17 @@ class Synthesizer:
         patient : str, optional
             The column that names the patient; by default each record is a patient.
         holdout : float, optional
-            Share of the patients that are set aside to choose the best weights by: a tenth, and
-            none of them under differential privacy.
+            Share of the patients set aside to choose the best weights by: a tenth, without privacy.
         max_minutes : float, optional
             Limit by the clock; equal seeds then no longer give equal fits.
         on_text : {"refuse", "drop"}
             What to do with columns of free text.
         pii : {"drop", "keep", "surrogate"}, optional
-            What to do with columns that look like direct identifiers; by default the fit stops.
+            What to do with likely direct identifiers; by default the fit stops.
         privacy : Privacy, optional
-            Makes the fit differentially private; the schema then has to be given.
+            Makes the fit differentially private; needs a schema.
+        rules : Rules or path, optional
+            Rules that sampled records keep, see `synthehr.modes.constraints`.
 
         Raises
         ------
@@ -167,6 +172,7 @@ class Synthesizer:
             on_text=on_text,
             pii=pii,
             privacy=privacy,
+            rules=rules,
         )
         return self.train(prepared)
 
@@ -187,10 +193,8 @@ class Synthesizer:
             What `prepare` returned; it is used up.
         callbacks : sequence of callables
             Called after every step, see `synthehr.train`.
-        checkpoint : Path, optional
-            Where the state of the run is kept.
-        checkpoint_every : float
-            Seconds between two states.
+        checkpoint, checkpoint_every : Path, optional, and float
+            Where the state of the run is kept, and after how many seconds each time.
         resume : bool
             Whether to go on from there.
         """
@@ -284,12 +288,10 @@ class Synthesizer:
         from synthehr.run.rebalancing import rebalance
         from synthehr.seeds import settled
 
-        targets = [target] if isinstance(target, str) else target
-        self.last_seed = settled(seed)
+        names = [target] if isinstance(target, str) else target
+        chosen = self.last_seed = settled(seed)
         table = read(data).table
-        return rebalance(
-            self.artifact, table, targets, to, seed=self.last_seed, allow_few=allow_few
-        )
+        return rebalance(self.artifact, table, names, to, seed=chosen, allow_few=allow_few)
 
     def predict_proba(self, data: Any, column: str) -> pd.DataFrame:
         """Say how likely each level of a column is given all others, a row for each record."""
@@ -345,6 +347,4 @@ class Synthesizer:
         return loaded
 
 
-def load(path: Path | str, *, model: type[Model] | None = None) -> Synthesizer:
-    """Read a model file, see `Synthesizer.load`."""
-    return Synthesizer.load(path, model=model)
+load = Synthesizer.load

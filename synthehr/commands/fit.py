@@ -31,6 +31,7 @@ def fit(
     ] = "auto",
     reading: options.Read = None,
     patient: options.Patient = None,
+    rules: options.RulesFile = None,
     holdout: options.Holdout = None,
     max_minutes: options.MaxMinutes = None,
     seed: options.Seed = None,
@@ -76,6 +77,7 @@ def fit(
         on_text=on_text.value,
         pii=None if pii is None else pii.value,
         privacy=asked(epsilon, delta, public_rows, discover),
+        rules=rules,
     )
     for warning in prepared.warnings:
         say(f"warning: {warning}", quiet=quiet)

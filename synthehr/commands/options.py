@@ -46,6 +46,10 @@ SchemaFile = Annotated[
     Path | None,
     typer.Option("--schema", help="A schema file, perhaps edited; else columns are inferred."),
 ]
+RulesFile = Annotated[
+    Path | None,
+    typer.Option("--rules", help="A TOML file of rules that synthetic records keep."),
+]
 Read = Annotated[
     list[str] | None,
     typer.Option(

@@ -52,6 +52,13 @@ def sample(
             f"({tally.kept / tally.drawn:.2%})",
             quiet=quiet,
         )
+    repairs = tally.repairs
+    if artifact.rules.rules:
+        say(
+            f"{len(artifact.rules.rules)} rules kept: {repairs.values:,} records had values drawn "
+            f"anew, {repairs.records:,} records were drawn anew",
+            quiet=quiet,
+        )
     if json and output != "-":
         put_json(
             {
@@ -60,6 +67,9 @@ def sample(
                 "seed": settled_seed,
                 "drawn": tally.drawn or None,
                 "kept": tally.kept or None,
+                "rules": len(artifact.rules.rules),
+                "values_redrawn": repairs.values,
+                "records_redrawn": repairs.records,
             }
         )
     if output != "-":

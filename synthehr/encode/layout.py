@@ -78,6 +78,15 @@ class Layout:
         lows[self.single_parts] = highs[self.single_parts] = self.single_values
         return lows, highs
 
+    @cached_property
+    def ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest value of each part, on the axis; shape (P,) each."""
+        if self.grid is None:
+            return self._spans
+        first = np.ceil(self._places).astype(np.int64)
+        low, high = self.grid.value(first[:-1]), self.grid.value(first[1:] - 1)
+        return low.astype(np.float64), high.astype(np.float64)
+
     def locate(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Find the unit of each value; the nearest one for values outside all units."""
         n_atoms = len(self.atoms)

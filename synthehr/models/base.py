@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +87,22 @@ class Loss(NamedTuple):
     public: Tensor | None = None
 
 
+class Legal(Protocol):
+    """Which tokens and parts of a column are legal beside those that are drawn already."""
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """All columns, those that determine others before them."""
+        ...
+
+    def allowed(self, column: int, codes: Tensor, known: Tensor) -> Tensor | None:
+        """Say what is legal, (n, size, parts) bool; None where no rule speaks of it.
+
+        Of codes, (n, 2, D), only the known columns, (n, D) bool, are looked at.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Given:
     """What is known of the records to draw.
@@ -99,10 +115,14 @@ class Given:
     allowed : mapping from column index to Tensor of shape (size, parts)
         For columns restricted to a set or a range: weight in [0, 1] of each part of
         each token (0 forbidden, 1 wholly allowed, between: partly inside a range).
+    legal : Legal or None
+        Rules that records keep, as far as tokens and parts can tell. Only a model with
+        `native_conditions` is told.
     """
 
     codes: Tensor | None = None
     allowed: Mapping[int, Tensor] = field(default_factory=dict)
+    legal: Legal | None = None
 
     @property
     def is_open(self) -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.any_order import AnyOrderNetwork
-from synthehr.models.base import NOTHING_GIVEN, OPEN, Given
+from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Legal
 
 CANDIDATES = 32
 """Draws of the restricted columns among which one is chosen."""
@@ -86,11 +86,20 @@ def draw_records(
         for candidate in range(1 if exact else CANDIDATES):
             other = partial.copy()
             for column in restricted:
-                _draw(network, other, column, generator, allowed.get(column), forced.get(column))
+                _draw(
+                    network,
+                    other,
+                    column,
+                    generator,
+                    allowed.get(column),
+                    forced.get(column),
+                    legal=given.legal,
+                )
             drawn = other if candidate == 0 else _choose(drawn, other, generator)
         partial = drawn
-    for column in range(len(fields)):
-        _draw(network, partial, column, generator)
+    order = range(len(fields)) if given.legal is None else given.legal.order
+    for column in order:
+        _draw(network, partial, column, generator, legal=given.legal)
     return partial.codes
 
 
@@ -183,6 +192,7 @@ def _draw(
     allowed: Tensor | None = None,
     forced: Tensor | None = None,
     last_layer: Tensor | None = None,
+    legal: Legal | None = None,
 ) -> None:
     """Draw one column in the rows in which it is unknown."""
     rows = ~partial.known[:, column]
@@ -200,6 +210,9 @@ def _draw(
         tokens = torch.arange(logits.shape[1], device=logits.device)
         wrong = (forced[:, None] != OPEN) & (forced[:, None] != tokens)
         drawn_from = drawn_from.masked_fill(wrong, -torch.inf)
+    lawful = None if legal is None else legal.allowed(column, partial.codes, partial.known)
+    if lawful is not None:
+        drawn_from = without(drawn_from, ~lawful.any(2))
     if allowed is not None or forced is not None:
         log_chance = drawn_from.logsumexp(1) - logits.logsumexp(1)
     tokens = pick(drawn_from, generator, evenly=partial.evenly)
@@ -214,10 +227,20 @@ def _draw(
             log_chance = log_chance + restricted.logsumexp(1) - logits.logsumexp(1)
             log_chance = log_chance - log_share[tokens]
             logits = restricted
+        if lawful is not None:
+            wrong = torch.ones_like(logits, dtype=torch.bool)
+            wrong[:, : lawful.shape[2]] = ~lawful[torch.arange(len(tokens)), tokens]
+            logits = without(logits, wrong)
         parts = pick(logits, generator, evenly=partial.evenly)
         partial.codes[:, 1, column] = parts.where(rows, partial.codes[:, 1, column])
     partial.log_chance = partial.log_chance + log_chance.where(rows, 0.0)
     reveal(network, partial, column, rows)
+
+
+def without(logits: Tensor, wrong: Tensor) -> Tensor:
+    """Leave out what is wrong, (n, K) bool; a row in which nothing else is left stays as it is."""
+    masked = logits.masked_fill(wrong, -torch.inf)
+    return torch.where(masked.isinf().all(1, keepdim=True), logits, masked)
 
 
 def _choose(first: Partial, other: Partial, generator: torch.Generator) -> Partial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from numbers import Real
 from zoneinfo import ZoneInfo
@@ -34,13 +35,36 @@ def as_interval(choice: Value | Range | Null, column: NumericColumn) -> Interval
     """
     if isinstance(choice, Null):
         raise TypeError("null has no place on an axis")
+    return _placed(choice, lambda value: _stored_span(value, column), column.field.column)
+
+
+def interval_of(choice: Value | Range, data_type: pa.DataType, name: str) -> Interval:
+    """Place a value or a range on the axis of a type, with no learned column at hand.
+
+    Raises
+    ------
+    ConditionError
+        As of `as_interval`.
+    """
+    return _placed(choice, lambda value: _span(value, data_type, name), name)
+
+
+def per_day(data_type: pa.DataType) -> float:
+    """How much of its axis a day is, for dates, times and durations."""
+    if pa.types.is_date32(data_type):
+        return 1.0
+    unit = "ms" if pa.types.is_date(data_type) else data_type.unit
+    return 86_400.0 * _PER_SECOND[unit]
+
+
+def _placed(choice: Value | Range, span: Callable[[object], Interval], name: str) -> Interval:
     if isinstance(choice, Value):
-        return _span(choice.value, column)
-    low = -_INFINITE if choice.low is None else _span(choice.low, column)[0]
-    high = _INFINITE if choice.high is None else _span(choice.high, column)[1]
+        return span(choice.value)
+    low = -_INFINITE if choice.low is None else span(choice.low)[0]
+    high = _INFINITE if choice.high is None else span(choice.high)[1]
     if low > high:
         raise ConditionError(
-            f"the range for {shown(column.field.column)} ends before it begins",
+            f"the range for {shown(name)} ends before it begins",
             hint="write low:high, as in age=60:80",
         )
     return low, high
@@ -57,20 +81,25 @@ def learned_range(column: NumericColumn) -> str:
     return f"{first} to {last}"
 
 
-def _span(value: object, column: NumericColumn) -> Interval:
+def _stored_span(value: object, column: NumericColumn) -> Interval:
+    low, high = _span(value, column.data_type, column.field.column)
+    return _with_shortened(low, column.layout) if low == high else (low, high)
+
+
+def _span(value: object, data_type: pa.DataType, name: str) -> Interval:
     try:
-        low, high = _read(value, column.data_type)
+        low, high = _read(value, data_type)
     except (ValueError, TypeError, ArithmeticError, pa.ArrowException):
         raise ConditionError(
-            f"the condition on {shown(column.field.column)} cannot be read as {column.data_type}",
+            f"the condition on {shown(name)} cannot be read as {data_type}",
             hint='quote a value that holds a colon, as in time="2020-01-01 10:00":"2020-01-02"',
         ) from None
     if np.isnan(low) or np.isnan(high):
         raise ConditionError(
-            f"the condition on {shown(column.field.column)} is not a number",
-            hint=f"for missing cells write {shown(column.field.column)}=null",
+            f"the condition on {shown(name)} is not a number",
+            hint=f"for missing cells write {shown(name)}=null",
         )
-    return _with_shortened(low, column.layout) if low == high else (low, high)
+    return low, high
 
 
 def _with_shortened(number: float, layout: Layout) -> Interval:

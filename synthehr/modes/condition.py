@@ -127,6 +127,21 @@ def from_mapping(given: Mapping[str, object]) -> Conditions:
     return tuple(Condition(name, _choices(name, wish)) for name, wish in given.items())
 
 
+def means(choice: Value, level: str | int | float | bool) -> bool:
+    """Whether a choice is this level: by type, or as the text of a command line."""
+    if choice.typed or isinstance(level, str):
+        return bool(level == choice.value) and isinstance(level, bool) == isinstance(
+            choice.value, bool
+        )
+    text = str(choice.value).strip().lower()
+    if isinstance(level, bool):
+        return text in (("true", "yes", "1") if level else ("false", "no", "0"))
+    try:
+        return float(text) == level
+    except ValueError:
+        return False
+
+
 def _choices(name: str, wish: object) -> tuple[Choice, ...]:
     if isinstance(wish, tuple):
         if len(wish) != 2:

@@ -24,6 +24,7 @@ from synthehr.modes.condition import (
     Range,
     Value,
     from_mapping,
+    means,
     parse,
 )
 from synthehr.modes.partial import partial_codes, partial_rows
@@ -192,23 +193,9 @@ def _level(choice: Choice, condition: Condition, column: CategoricalColumn) -> A
             )
         choice = Value(choice.text, typed=False)
     for level in column.levels:
-        if _means(choice, level):
+        if means(choice, level):
             return level
     raise ConditionError(
         f"the condition on {shown(condition.column)} names a level that was not learned",
         hint=f"learned are {learned(column)}",
     )
-
-
-def _means(choice: Value, level: str | int | float | bool) -> bool:
-    if choice.typed or isinstance(level, str):
-        return bool(level == choice.value) and isinstance(level, bool) == isinstance(
-            choice.value, bool
-        )
-    text = str(choice.value).strip().lower()
-    if isinstance(level, bool):
-        return text in (("true", "yes", "1") if level else ("false", "no", "0"))
-    try:
-        return float(text) == level
-    except ValueError:
-        return False

@@ -25,7 +25,7 @@ Gradients = Sequence[tuple[Tensor, Tensor]]
 """Weights, each with a gradient."""
 
 
-class Rule(NamedTuple):
+class NormRule(NamedTuple):
     """How a kind of layer is treated.
 
     Attributes
@@ -124,13 +124,13 @@ def _laid_out_sum(layer: nn.Module, x: Tensor, gradient: Tensor) -> Gradients:
     return [(weight, one.sum(0)) for weight, one in _laid_out(layer, x, gradient)]
 
 
-_LAID_OUT = Rule(_laid_out_norms, _laid_out_sum)
+_LAID_OUT = NormRule(_laid_out_norms, _laid_out_sum)
 
-RULES: Mapping[type[nn.Module], Rule] = {
-    nn.Linear: Rule(_linear_norms, _linear_sum),
-    PerColumnLinear: Rule(_columns_norms, _columns_sum),
-    nn.Embedding: Rule(_embedding_norms, _embedding_sum),
-    nn.LayerNorm: Rule(_layer_norm_norms, _layer_norm_sum),
+RULES: Mapping[type[nn.Module], NormRule] = {
+    nn.Linear: NormRule(_linear_norms, _linear_sum),
+    PerColumnLinear: NormRule(_columns_norms, _columns_sum),
+    nn.Embedding: NormRule(_embedding_norms, _embedding_sum),
+    nn.LayerNorm: NormRule(_layer_norm_norms, _layer_norm_sum),
     nn.GroupNorm: _LAID_OUT,
     nn.Conv1d: _LAID_OUT,
     nn.Conv2d: _LAID_OUT,

@@ -13,6 +13,7 @@ from synthehr.config import GROUPS, TrainConfig, settings, unknown
 from synthehr.encode.config import EncodeConfig
 from synthehr.errors import ConfigError
 from synthehr.models import get
+from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.privacy.config import Privacy, PrivacyConfig
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Options:
         What to do with columns that look like direct identifiers.
     privacy : Privacy or None
         The differential privacy of the fit; None: it has none.
+    rules : Rules
+        Rules that sampled records keep.
     """
 
     model: str | type[Model] = "auto"
@@ -56,6 +59,7 @@ class Options:
     on_text: Literal["refuse", "drop"] = "refuse"
     pii: Literal["drop", "keep", "surrogate"] | None = None
     privacy: Privacy | None = None
+    rules: Rules = NO_RULES
 
     def __post_init__(self) -> None:
         """Check the clock."""

@@ -7,18 +7,23 @@ record depends on the seed and its place alone, and memory does not grow with th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import final
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from synthehr.artifact import Artifact
 from synthehr.errors import ConditionError
-from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Model
+from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Legal, Model
 from synthehr.modes.given import Wish
 from synthehr.modes.partial import keep_given
+from synthehr.modes.rule_masks import masks_of
+from synthehr.run.ruling import Repairs, ruled
 from synthehr.seeds import SAMPLE, derived, generator
 from synthehr.train.runtime import find_runtime
 
@@ -31,10 +36,19 @@ MOST_TRIES = 256
 
 @dataclass
 class Tally:
-    """How many records were drawn and how many of them satisfied the conditions."""
+    """How many records were drawn and how many of them satisfied the conditions.
+
+    Attributes
+    ----------
+    drawn, kept : int
+        Only counted where a model has no conditions of its own.
+    repairs : Repairs
+        What was done for the rules.
+    """
 
     drawn: int = 0
     kept: int = 0
+    repairs: Repairs = field(default_factory=Repairs)
 
 
 def draw(
@@ -51,41 +65,99 @@ def draw(
     seed : int
         Equal seeds give equal records.
     tally : Tally, optional
-        Counts the records that a model without conditions of its own drew and kept.
+        Counts what was drawn in vain.
 
     Raises
     ------
     ConditionError
-        If too few of the drawn records satisfy the conditions.
+        If too few of the drawn records satisfy the conditions, or keep the rules.
     """
     count = Tally() if tally is None else tally
-    runtime = find_runtime("cpu")
+    rules = artifact.rules
+    legal = masks_of(rules, artifact.encoder)
     for block, start in enumerate(range(0, wish.n, BLOCK)):
-        random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
         here = min(BLOCK, wish.n - start)
-        with runtime.autocast(runtime.precision("auto")):
-            codes = _codes(artifact.model, wish, start, here, random, count)
-        table = artifact.encoder.decode(
-            codes.numpy(),
-            generator(seed, SAMPLE, block),
-            bounds=wish.bounds,
-            first=start,
-        ).slice(0, here)
-        yield table if wish.rows is None else keep_given(table, wish.rows.slice(start, here))
+        drawn = _Block(artifact, wish, legal, seed, block, count)
+        codes = drawn.codes(np.arange(BLOCK), here)
+        if rules.rules:
+            again = partial(drawn.codes, here=BLOCK)
+            table = ruled(rules, artifact.schema, codes, drawn.table, again, count.repairs)
+        else:
+            table = drawn.table(codes, np.arange(BLOCK))
+        yield table.slice(0, here)
+
+
+@final
+class _Block:
+    """The records of one block, with random numbers of their own.
+
+    Parameters
+    ----------
+    artifact, wish, tally
+        As of `draw`.
+    legal : Legal or None
+        What rules allow.
+    seed, block : int
+        The numbers.
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        wish: Wish,
+        legal: Legal | None,
+        seed: int,
+        block: int,
+        tally: Tally,
+    ) -> None:
+        self.artifact = artifact
+        self.wish = wish
+        self.tally = tally
+        self.start = block * BLOCK
+        self.given = Given(_padded(wish.given.codes, self.start), wish.given.allowed, legal)
+        self.random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
+        self.numbers = generator(seed, SAMPLE, block)
+        self.runtime = find_runtime("cpu")
+        self.named: pa.Table | None = None
+
+    def codes(self, rows: NDArray[np.int64], here: int) -> NDArray[np.int64]:
+        """Draw codes of some records; nothing is asked of those beyond the first `here`."""
+        model, given = self.artifact.model, self.given
+        if given.codes is not None:
+            given = replace(given, codes=given.codes[torch.from_numpy(rows)])
+        with self.runtime.autocast(self.runtime.precision("auto")):
+            found = _codes(model, given, len(rows), here, self.random, self.tally)
+        return found.numpy()
+
+    def table(self, codes: NDArray[np.integer], rows: NDArray[np.int64]) -> pa.Table:
+        """Decode some records; given cells, and whose records they are, stay as they were."""
+        encoder, given = self.artifact.encoder, self.wish.rows
+        table = encoder.decode(codes, self.numbers, bounds=self.wish.bounds, first=self.start)
+        if given is not None:
+            places = self.start + rows
+            beyond = places >= given.num_rows
+            table = keep_given(table, given.take(pa.array(places, mask=beyond)))
+        if self.named is None:
+            kept = [name for name in table.column_names if name not in encoder.modelled]
+            self.named = table.select(kept)
+            return table
+        for name in self.named.column_names:
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, self.named[name].take(pa.array(rows)))
+        return table
 
 
 def _codes(
-    model: Model, wish: Wish, start: int, here: int, random: torch.Generator, tally: Tally
+    model: Model, given: Given, n: int, here: int, random: torch.Generator, tally: Tally
 ) -> Tensor:
-    """Draw the codes of a whole block; beyond the first `here` nothing is asked."""
-    if wish.given.is_open:
-        return model.sample(BLOCK, NOTHING_GIVEN, random)
-    given = Given(_padded(wish.given.codes, start), wish.given.allowed)
+    """Draw n codes; beyond the first `here` nothing is asked."""
     if model.native_conditions:
-        return model.sample(BLOCK, given, random)
+        return model.sample(n, given, random)
+    if given.is_open:
+        return model.sample(n, NOTHING_GIVEN, random)
     if given.codes is None:
-        return _rejected(model, given, here, random, tally)
-    return _matched(model, given.codes[:here], random, tally)
+        return _rejected(model, given, here, random, tally)[:n]
+    return _matched(model, given.codes[:here], random, tally)[:n]
 
 
 def _padded(codes: Tensor | None, start: int) -> Tensor | None:

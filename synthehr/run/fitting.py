@@ -21,6 +21,7 @@ from synthehr.errors import ConfigError, InputError, TrainingError
 from synthehr.models.base import NOTHING_GIVEN
 from synthehr.privacy.ledger import Ledger
 from synthehr.run.choices import Options
+from synthehr.run.lawful import broken_unruled, learned_rules, learned_schema, rule_warnings
 from synthehr.run.preparation import Preparation, built, check_memory, settle_schema
 from synthehr.run.private import (
     prepare_private,
@@ -55,14 +56,16 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Preparat
         raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
     table = source.table
     settled = settle_schema(source, schema, options)
+    learned = learned_schema(options.rules, settled, table)
     patients = patients_of(table, settled.patient)
     aside = held_out(table.num_rows, patients, options.share_held_out, options.seed)
     fitted = table.filter(~aside)
     encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
+    owners = None if patients is None else patients[~aside]
     encoder = TableEncoder.fit(
         fitted,
-        settled,
-        patients=None if patients is None else patients[~aside],
+        learned,
+        patients=owners,
         config=encoding,
         rng=generator(options.seed, ENCODER),
     )
@@ -86,7 +89,13 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Preparat
         training=apply(training, options.settings.get("train", {})),
         patients=None if patients is None else int(patients.max()) + 1,
         options=options,
-        warnings=(*source.warnings, *doubts(settled, table), *encoder.notes),
+        warnings=(
+            *source.warnings,
+            *doubts(settled, table),
+            *encoder.notes,
+            *rule_warnings(options.rules, table),
+        ),
+        rules=learned_rules(options.rules, fitted, owners, encoding.rare_patients),
     )
     check_memory(prepared)
     return prepared
@@ -182,6 +191,14 @@ def _score(prepared: Preparation, history: History) -> HeldOut | None:
     )
 
 
+def _without_rules(prepared: Preparation) -> dict[str, Any]:
+    random = torch.Generator().manual_seed(derived(prepared.options.seed, CHECK))
+    codes = prepared.model.sample(CHECKED, NOTHING_GIVEN, random).cpu().numpy()
+    return broken_unruled(
+        prepared.rules, prepared.schema, prepared.encoder, codes, prepared.options.seed
+    )
+
+
 def _record(
     prepared: Preparation, history: History, score: HeldOut | None, ledger: Ledger | None
 ) -> dict[str, Any]:
@@ -203,7 +220,12 @@ def _record(
         "device": history.device.split(":")[0],
         "held_out": None if score is None else asdict(score),
         "privacy": None if ledger is None else ledger.to_json(),
+        "rules": None,
+        "drawn_without_rules": None,
     }
+    if prepared.rules.rules:
+        record["rules"] = prepared.rules.to_json()
+        record["drawn_without_rules"] = _without_rules(prepared)
     return json.loads(json.dumps(record))
 
 

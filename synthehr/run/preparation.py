@@ -16,6 +16,7 @@ from synthehr.encode.fields import Fields
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import TrainingError
 from synthehr.models.base import Model
+from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.privacy.config import PrivacyConfig
 from synthehr.privacy.ledger import Ledger
 from synthehr.privacy.pairs import PairMarginals
@@ -93,6 +94,8 @@ class Preparation:
         What looks odd in the table; no cell value is in it.
     private : PrivatePart or None
         For a fit under differential privacy.
+    rules : Rules
+        Rules that sampled records keep, with what was learned for them.
     """
 
     schema: Schema
@@ -107,6 +110,7 @@ class Preparation:
     options: Options
     warnings: tuple[str, ...]
     private: PrivatePart | None = None
+    rules: Rules = NO_RULES
 
     @property
     def records(self) -> int:
@@ -150,6 +154,7 @@ class Preparation:
             "memory_mib": self.memory >> 20,
             "seed": self.options.seed,
             "schema": self.schema.to_json(),
+            "rules": self.rules.to_json() if self.rules.rules else None,
             "privacy": None if self.private is None else self.private.planned().to_json(),
         }
 

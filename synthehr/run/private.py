@@ -37,6 +37,7 @@ from synthehr.privacy.pairs import measure_pairs
 from synthehr.privacy.plan import MOST_BEYOND, Budget, check_asked, planned, private_training
 from synthehr.privacy.slots import Slots
 from synthehr.run.choices import Options, model_class
+from synthehr.run.lawful import learned_schema, refuse_learning
 from synthehr.run.preparation import (
     Preparation,
     PrivatePart,
@@ -81,8 +82,8 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
     """
     assert options.privacy is not None
     _check_options(options)
-    settled = _settled(source, schema, options)
-    table = source.table
+    whole, table = _settled(source, schema, options), source.table
+    settled = learned_schema(options.rules, whole, table)
     patients = patients_of(table, settled.patient)
     if not options.privacy.discover:
         domains_of(settled, table.schema)
@@ -125,7 +126,7 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
     model, config = built(encoder.fields, budget.patients, options)
     rehearse(model, encoder.fields)
     prepared = Preparation(
-        schema=settled,
+        schema=whole.with_columns(*settled.columns),
         encoder=encoder,
         codes=codes,
         held_out=np.zeros((0, 2, len(encoder.fields)), dtype=np.int16),
@@ -144,6 +145,7 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
             made_up=encoder.encode(measured.table),
             patients=patients,
         ),
+        rules=options.rules,
     )
     check_memory(prepared)
     return prepared
@@ -231,6 +233,7 @@ def refuse_resume(resume: bool) -> None:
 
 def _check_options(options: Options) -> None:
     """Refuse by name what does not go with differential privacy."""
+    refuse_learning(options.rules)
     if options.holdout:
         raise ConfigError(
             "--holdout does not go with --epsilon: whom it sets aside hangs on all patients",
