@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from synthehr import Privacy, Schema, Synthesizer
 from synthehr.errors import ConditionError, ConfigError
+from synthehr.kernels import compute
 from synthehr.modes.constraints import Order, Rules, Together
 from synthehr.modes.given import wished
 from synthehr.modes.rule_checks import any_broken, broken
@@ -159,6 +160,22 @@ def test_ids_are_those_of_records_without_rules() -> None:
     )
     drawn = pa.concat_tables(synthesizer.sample_batches(300, seed=2))
     assert len(set(drawn["patient"].to_pylist())) == 300
+
+
+def test_filled_cells_keep_them_and_computed_ones_follow(fitted: Synthesizer) -> None:
+    rng = np.random.default_rng(1)
+    whole = clinic(800)
+    names = ["sbp", "discharged", "pregnant", "building", "bmi", "dose"]
+    for name in names:
+        place, mask = whole.column_names.index(name), pa.array(rng.random(800) < 0.5)
+        cells = compute.if_else(mask, None, whole[name].combine_chunks())
+        whole = whole.set_column(place, name, cells)
+    filled = fitted.impute(whole, seed=3)
+    assert {name: filled[name].null_count for name in names} == dict.fromkeys(names, 0)
+    assert filled["packs"].null_count == whole["packs"].null_count
+    # the one height that breaks its rule was known
+    wrong = {name: count for name, count in counts(fitted, filled).items() if count}
+    assert wrong == {"height in cm=140:200": 1}
 
 
 def test_impossible_rules_are_an_error_that_names_them() -> None:

@@ -58,7 +58,8 @@ def impute(
     artifact = load(model)
     source = read_table(table, reading)
     chosen = None if columns is None else options.names(columns)
-    holes = find_holes(source.table, artifact.encoder, chosen, options.names(keep_null or ""))
+    kept = options.names(keep_null or "")
+    holes = find_holes(source.table, artifact.encoder, chosen, kept, artifact.rules)
     for warning in (*source.warnings, *holes.warnings):
         say(f"warning: {warning}", quiet=quiet)
     filled = imputing.impute(artifact, holes, settled_seed, draws, max_minutes, count)

@@ -27,7 +27,7 @@ from torch import Tensor
 from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.models.any_order import AnyOrderNetwork
-from synthehr.models.base import Batch, Given, Loss, Model
+from synthehr.models.base import Batch, Given, Legal, Loss, Model
 from synthehr.models.completing import complete_records, token_chances
 from synthehr.models.reveal import draw_records, settle_shares
 
@@ -217,11 +217,15 @@ class Autoregressive(Model):
 
     @torch.no_grad()
     def complete(
-        self, codes: Tensor, barred: Mapping[int, Tensor], generator: torch.Generator
+        self,
+        codes: Tensor,
+        barred: Mapping[int, Tensor],
+        generator: torch.Generator,
+        legal: Legal | None = None,
     ) -> Tensor:
         """Draw the open cells of records one column after the other."""
         self.eval()
-        return complete_records(self.network, self.fields, codes, barred, generator)
+        return complete_records(self.network, self.fields, codes, barred, generator, legal)
 
     @torch.no_grad()
     def token_chances(self, codes: Tensor, barred: Mapping[int, Tensor]) -> tuple[Tensor, ...]:

@@ -195,7 +195,11 @@ class Model(nn.Module, ABC):
         """Score held-out records, (N, 2, D); lower is better, equal input gives equal output."""
 
     def complete(
-        self, codes: Tensor, barred: Mapping[int, Tensor], generator: torch.Generator
+        self,
+        codes: Tensor,
+        barred: Mapping[int, Tensor],
+        generator: torch.Generator,
+        legal: Legal | None = None,
     ) -> Tensor:
         """Draw the open cells of records, jointly and given all others, without gradients.
 
@@ -207,6 +211,8 @@ class Model(nn.Module, ABC):
             Tokens that are never drawn.
         generator : torch.Generator
             Which of its numbers a record gets hangs on the record's place alone.
+        legal : Legal or None
+            Rules that records keep; a model may leave them to the caller.
 
         Returns
         -------

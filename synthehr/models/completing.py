@@ -13,8 +13,8 @@ from torch import Tensor
 
 from synthehr.encode.fields import Fields
 from synthehr.models.any_order import AnyOrderNetwork
-from synthehr.models.base import Given
-from synthehr.models.reveal import course, reached, start
+from synthehr.models.base import Given, Legal
+from synthehr.models.reveal import course, reached, start, without, wrong_parts
 
 
 def complete_records(
@@ -23,6 +23,7 @@ def complete_records(
     codes: Tensor,
     barred: Mapping[int, Tensor],
     generator: torch.Generator,
+    legal: Legal | None = None,
 ) -> Tensor:
     """Draw the open cells of records, (n, 2, D); parameters as of `Model.complete`.
 
@@ -30,7 +31,8 @@ def complete_records(
     """
     n = len(codes)
     partial = start(network, fields, n, Given(codes))
-    for column in range(len(fields)):
+    order = range(len(fields)) if legal is None else legal.order
+    for column in order:
         # Drawn for every record, so that a record's numbers hang on no other's holes.
         chance = torch.rand(2, n, generator=generator, device=codes.device)
         rows = torch.nonzero(~partial.known[:, column])[:, 0]
@@ -39,12 +41,18 @@ def complete_records(
         hidden: Tensor = network.body(partial.first[rows])
         logits = _without(network.token_logits(hidden, column), barred.get(column))
         drawn = partial.codes[rows]
+        lawful = None if legal is None else legal.allowed(column, drawn, partial.known[rows])
+        if lawful is not None:
+            logits = without(logits, ~lawful.any(2))
         drawn[:, 0, column] = tokens = reached(course(logits), chance[0, rows])
         if column in network.parted:
             logits = network.part_logits(hidden, column, tokens)
+            if lawful is not None:
+                logits = without(logits, wrong_parts(lawful, tokens, logits))
             drawn[:, 1, column] = reached(course(logits), chance[1, rows])
         partial.codes[rows] = drawn
         partial.first[rows] += network.column_input(column, drawn)
+        partial.known[rows, column] = True
     return partial.codes
 
 

@@ -228,9 +228,7 @@ def _draw(
             log_chance = log_chance - log_share[tokens]
             logits = restricted
         if lawful is not None:
-            wrong = torch.ones_like(logits, dtype=torch.bool)
-            wrong[:, : lawful.shape[2]] = ~lawful[torch.arange(len(tokens)), tokens]
-            logits = without(logits, wrong)
+            logits = without(logits, wrong_parts(lawful, tokens, logits))
         parts = pick(logits, generator, evenly=partial.evenly)
         partial.codes[:, 1, column] = parts.where(rows, partial.codes[:, 1, column])
     partial.log_chance = partial.log_chance + log_chance.where(rows, 0.0)
@@ -241,6 +239,13 @@ def without(logits: Tensor, wrong: Tensor) -> Tensor:
     """Leave out what is wrong, (n, K) bool; a row in which nothing else is left stays as it is."""
     masked = logits.masked_fill(wrong, -torch.inf)
     return torch.where(masked.isinf().all(1, keepdim=True), logits, masked)
+
+
+def wrong_parts(lawful: Tensor, tokens: Tensor, logits: Tensor) -> Tensor:
+    """Say which parts of drawn tokens, (n,), are not lawful, (n, size, parts); as logits."""
+    wrong = torch.ones_like(logits, dtype=torch.bool)
+    wrong[:, : lawful.shape[2]] = ~lawful[torch.arange(len(tokens)), tokens]
+    return wrong
 
 
 def _choose(first: Partial, other: Partial, generator: torch.Generator) -> Partial:

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
-from synthehr.models.base import OPEN, Batch, Given, Loss, Model, refuse_conditions
+from synthehr.models.base import OPEN, Batch, Given, Legal, Loss, Model, refuse_conditions
 from synthehr.models.layers import Reader, around, divergence, residual_body
 from synthehr.models.spans import Axes, Spans
 
@@ -306,7 +306,11 @@ class VAE(Model):
 
     @torch.no_grad()
     def complete(
-        self, codes: Tensor, barred: Mapping[int, Tensor], generator: torch.Generator
+        self,
+        codes: Tensor,
+        barred: Mapping[int, Tensor],
+        generator: torch.Generator,
+        legal: Legal | None = None,
     ) -> Tensor:
         """Draw the open cells of records by reading and writing them again and again.
 

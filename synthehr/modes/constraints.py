@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -149,6 +149,21 @@ class Rules:
             found += ready
             left = {name: body for name, body in left.items() if name not in ready}
         return tuple(found)
+
+    @property
+    def kept_while_drawing(self) -> Rules:
+        """Those that speak of drawn columns only."""
+        return self._only(lambda rule: not isinstance(rule.body, Computed))
+
+    def about(self, columns: Sequence[str]) -> Rules:
+        """Those of which all columns are among some."""
+        return self._only(lambda rule: {*rule.body.columns} <= {*columns})
+
+    def _only(self, wanted: Callable[[Rule], bool]) -> Rules:
+        pairs = zip(self.rules, self.source, strict=True)
+        kept = [(rule, text) for rule, text in pairs if wanted(rule)]
+        rules, source = tuple(rule for rule, _ in kept), tuple(text for _, text in kept)
+        return replace(self, rules=rules, source=source)
 
     def with_combinations(self, learned: Mapping[str, Sequence[Sequence[Level]]]) -> Rules:
         """Fill in the combinations that were learned, by the rule's name."""

@@ -21,6 +21,8 @@ from synthehr.encode.numeric import NumericColumn
 from synthehr.errors import ConditionError, InputError
 from synthehr.kernels import compute
 from synthehr.models.base import OPEN
+from synthehr.modes.constraints import NO_RULES, Rules
+from synthehr.modes.rule_checks import demanded_nulls
 from synthehr.schema.column import nearest, shown
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def find_holes(
     encoder: TableEncoder,
     columns: Sequence[str] | None = None,
     keep_null: Sequence[str] = (),
+    rules: Rules = NO_RULES,
 ) -> Holes:
     """Find the cells of a table that are to be filled.
 
@@ -70,6 +73,8 @@ def find_holes(
         The columns to be filled; by default all that the model knows.
     keep_null : sequence of str
         Columns whose nulls mean something, and stay.
+    rules : Rules
+        Nulls that a rule demands stay, too.
 
     Raises
     ------
@@ -80,6 +85,7 @@ def find_holes(
     table = _with_types(table, encoder).unify_dictionaries()
     warnings = []
     filled: dict[str, NDArray[np.bool_]] = {}
+    demanded = demanded_nulls(rules.about(table.column_names), table)
     for name in table.column_names:
         if name not in encoder.plan:
             continue
@@ -88,9 +94,12 @@ def find_holes(
                 warnings.append(f"column {shown(name)} is not modelled, so its nulls stay")
             continue
         mask = _is_hole(cells_of(table, encoder, name))
+        if name in demanded:
+            mask &= ~demanded[name]
         if (columns is None or name in columns) and name not in keep_null and mask.any():
             filled[name] = mask
-    others = [name for name in table.column_names if name not in encoder.plan]
+    ours = {*encoder.plan, *rules.computed}
+    others = [name for name in table.column_names if name not in ours]
     if others:
         listed = ", ".join(shown(name) for name in others[:5])
         warnings.append(f"{len(others)} columns are not the model's, and stay: {listed}")
@@ -110,8 +119,8 @@ def known_codes(holes: Holes, encoder: TableEncoder, start: int, stop: int) -> T
             continue
         cells = cells_of(part, encoder, name)
         known = ~_is_hole(cells)
-        if column.field.null is not None and name not in holes.filled:
-            known[:] = True
+        if column.field.null is not None:
+            known |= True if name not in holes.filled else ~holes.filled[name][start:stop]
         known &= ~_is_unknown(cells, column)
         tokens, parts = column.encode(cells)
         codes[known, 0, place] = tokens[known]

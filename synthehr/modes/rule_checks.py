@@ -122,6 +122,21 @@ def holds(condition: Condition, cells: pa.Array | pa.ChunkedArray) -> NDArray[np
     return np.where(is_null, null, lookup[indices])
 
 
+def demanded_nulls(rules: Rules, table: pa.Table) -> dict[str, NDArray[np.bool_]]:
+    """Say in which records a rule demands that a column be null; (N,) for each such column."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for rule in rules.rules:
+        if not isinstance(rule.body, Implication):
+            continue
+        for condition in rule.body.then:
+            if condition.choices == (Null(),):
+                armed = np.full(table.num_rows, True)
+                for each in rule.body.when:
+                    armed &= holds(each, table[each.column])
+                found[condition.column] = found.get(condition.column, False) | armed
+    return found
+
+
 def combinations_of(
     columns: Sequence[str], table: pa.Table, patients: NDArray[np.int64] | None, least: int
 ) -> list[tuple[Level, ...]]:

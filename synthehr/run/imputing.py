@@ -1,13 +1,14 @@
 """Filling the holes of a table block by block, as often as is asked for.
 
 Block b of draw m has random numbers of its own, made from the seed, m and b, and a record's
-hang on its place in the block: what is drawn for it hangs on no other record's holes.
+hang on its place in the block: what is drawn for it hangs on no other record's holes, unless
+it has to be drawn anew for a rule.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,6 +27,8 @@ from synthehr.io import as_shape, read, shape_of
 from synthehr.models.base import Model
 from synthehr.modes.holes import Holes, find_holes, known_codes, put_in
 from synthehr.modes.point import point_estimates
+from synthehr.modes.rule_masks import masks_of
+from synthehr.run.ruling import refilled, with_computed, with_increments
 from synthehr.seeds import IMPUTATION, derived, generator
 from synthehr.train.runtime import find_runtime
 
@@ -144,7 +148,7 @@ def imputed(
         A column cannot be read as what was fitted, or the model cannot fill holes.
     """
     source = read(data)
-    holes = find_holes(source.table, artifact.encoder, columns, keep_null)
+    holes = find_holes(source.table, artifact.encoder, columns, keep_null, artifact.rules)
     tables = pa.concat_tables(impute(artifact, holes, seed, draws, max_minutes))
     if draws > 1:
         tables = tables.drop_columns([DRAW])
@@ -163,31 +167,60 @@ def _filled(
     part = holes.table.slice(start, BLOCK)
     masks = {name: mask[start : start + BLOCK] for name, mask in holes.filled.items()}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
+    rules = artifact.rules.about(part.column_names)
     if not masks:
-        return part
+        return with_computed(rules, part)
     encoder, (seed, draw, block) = artifact.encoder, stream
     known = known_codes(holes, encoder, start, start + part.num_rows)
     # A whole block, so that a record's random numbers hang on its place alone.
     codes = functional.pad(known, (0, 0, 0, 0, 0, BLOCK - len(known)))
     random = torch.Generator().manual_seed(derived(seed, IMPUTATION, draw, block))
-    columns = dict(zip(encoder.modelled, encoder.columns, strict=True))
     if point:
+        columns = dict(zip(encoder.modelled, encoder.columns, strict=True))
         found = token_chances(artifact.model, encoder.fields, codes, random)
         chances = dict(zip(encoder.modelled, found, strict=True))
         cells = {name: point_estimates(columns[name], chances[name].numpy()) for name in masks}
-    else:
-        with _quick():
-            drawn = artifact.model.complete(codes, _nulls(encoder.fields), random).numpy()
-        cells = {
-            # each column by numbers of its own, whether others have holes here or not
-            name: column.decode(
-                drawn[:, 0, place],
-                drawn[:, 1, place],
-                generator(seed, IMPUTATION, draw, block, place),
-            )
-            for place, (name, column) in enumerate(columns.items())
-            if name in masks
-        }
+        return with_computed(rules, _merged(part, masks, cells))
+
+    def again(rows: NDArray[np.int64], nth: int) -> pa.Table:
+        chosen = {name: mask[rows] for name, mask in masks.items()}
+        path = (seed, IMPUTATION, draw, block, len(encoder.columns) + nth)
+        cells = _drawn(artifact, codes[torch.from_numpy(rows)], chosen, random, path)
+        return _merged(part.take(pa.array(rows)), chosen, cells)
+
+    cells = _drawn(artifact, codes, masks, random, (seed, IMPUTATION, draw, block))
+    filled = _merged(part, masks, cells)
+    between = rules.kept_while_drawing
+    if between.rules:
+        filled, _ = refilled(between, filled, masks, again)
+    return with_computed(rules, filled)
+
+
+def _drawn(
+    artifact: Artifact,
+    codes: Tensor,
+    masks: Mapping[str, NDArray[np.bool_]],
+    random: torch.Generator,
+    path: tuple[int, ...],
+) -> dict[str, pa.Array]:
+    """Draw the cells of the columns that have holes."""
+    encoder = artifact.encoder
+    legal = masks_of(artifact.rules, encoder)
+    with _quick():
+        drawn = artifact.model.complete(codes, _nulls(encoder.fields), random, legal).numpy()
+    cells = {
+        # each column by numbers of its own, whether others have holes here or not
+        name: column.decode(drawn[:, 0, place], drawn[:, 1, place], generator(*path, place))
+        for place, (name, column) in enumerate(zip(encoder.modelled, encoder.columns, strict=True))
+        if name in masks
+    }
+    return with_increments(artifact.rules, cells)
+
+
+def _merged(
+    part: pa.Table, masks: Mapping[str, NDArray[np.bool_]], cells: Mapping[str, pa.Array]
+) -> pa.Table:
+    """Put drawn cells into their holes."""
     for name, mask in masks.items():
         place = part.column_names.index(name)
         merged = put_in(part[name], mask, cells[name].slice(0, part.num_rows))
