@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from synthehr.evaluation.report import Report
     from synthehr.evaluation.task import Informed
+    from synthehr.modes.constraints import Rules
     from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Schema
 
@@ -163,6 +164,8 @@ def assess(
     patient: str | None = None,
     seed: int | None = None,
     audit: Literal["quick", "deep"] = "quick",
+    groups: Sequence[str] | None = None,
+    rules: Rules | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Evaluate a synthetic table; a model file says which real records were held out.
@@ -186,6 +189,10 @@ def assess(
         Seed of the subsamples; 0 by default.
     audit : {"quick", "deep"}
         "deep" trains shadow models like that of the model file, some times as long as its fit.
+    groups : sequence of str, optional
+        Columns whose levels, or thirds, are groups of patients.
+    rules : Rules, optional
+        Rules whose violations are counted; else those of the model file.
     tell : callable
         Is told how far the work is.
 
@@ -200,6 +207,7 @@ def assess(
     from synthehr.artifact import read_metadata
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.io import read
+    from synthehr.modes.constraints import Rules
     from synthehr.schema.table import Schema
     from synthehr.seeds import settled
     from synthehr.split import as_fitted
@@ -216,6 +224,8 @@ def assess(
                 "--model and --holdout both say which records were held out", hint="give one"
             )
         known = known or Schema.from_json(content["schema"])
+        if rules is None and record.get("rules"):
+            rules = Rules.from_json(record["rules"])
         real, aside = as_fitted(read(real).table, known.patient, record)
         holdout = read(holdout).table if holdout is not None else aside
         if holdout.num_rows:
@@ -238,6 +248,8 @@ def assess(
         seed=chosen,
         record=record,
         informed=informed,
+        groups=groups,
+        rules=rules,
     )
 
 
@@ -260,6 +272,7 @@ def _informed(
 ) -> dict[str, Informed]:
     """Make the attacks that the model file allows; none with a model that is not ours."""
     from synthehr.artifact import load, read_metadata
+    from synthehr.io import read
     from synthehr.models import MODELS
     from synthehr.run.informed import loss_attack
 
@@ -273,7 +286,7 @@ def _informed(
                 f"a real table lacks column {shown(lacking[0])}, which the model was fitted on",
                 hint="give the tables with all of their columns",
             )
-    attacks = loss_attack(artifact, real, holdout)
+    attacks = loss_attack(artifact, real, holdout, read(synthetic).table)
     if audit == "deep":
         from synthehr.run.shadows import shadow_attacks
 

@@ -210,13 +210,16 @@ def _compared(
 ) -> Report:
     """Report on the draft; it is attacked by the model file only if that is handed over."""
     from synthehr.evaluation.evaluate import evaluate
+    from synthehr.io import read
     from synthehr.run.informed import loss_attack
     from synthehr.split import as_fitted
 
     schema = synthesizer.schema
     fitted, held_out = as_fitted(table, schema.patient, synthesizer.record)
     attacked = with_model and held_out.num_rows > 0
-    known = loss_attack(synthesizer.artifact, fitted, held_out) if attacked else {}
+    known = {}
+    if attacked:
+        known = loss_attack(synthesizer.artifact, fitted, held_out, read(synthetic).table)
     return evaluate(
         fitted,
         synthetic,
@@ -225,6 +228,7 @@ def _compared(
         target=target,
         record=record,
         informed=known,
+        rules=synthesizer.artifact.rules,
     )
 
 

@@ -56,7 +56,7 @@ def test_equal_records_have_equal_losses_whatever_stands_around_them(
 
 def test_a_model_without_a_likelihood_has_no_loss_attack(table: pa.Table) -> None:
     fitted = Synthesizer("gan", seed=1, settings={"train": {"steps": 2}}).fit(table)
-    assert loss_attack(fitted.artifact, table, table) == {}
+    assert loss_attack(fitted.artifact, table, table, table) == {}
 
 
 def test_shadow_models_calibrate_what_differs_from_patient_to_patient() -> None:
@@ -86,7 +86,7 @@ def test_shadow_models_tell_members_of_an_overfitted_model(table: pa.Table) -> N
     assert list(attacks) == ["calibrated density", "calibrated loss"]
     assert len(told) == 2
     member = np.repeat([True, False], 240)
-    loss = loss_attack(model.artifact, table, aside) | attacks
+    loss = loss_attack(model.artifact, table, aside, table) | attacks
     areas = {
         name: auroc(member, np.concatenate([attack(side, np.arange(240)) for side in SIDES]))
         for name, attack in loss.items()

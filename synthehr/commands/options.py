@@ -48,7 +48,7 @@ SchemaFile = Annotated[
 ]
 RulesFile = Annotated[
     Path | None,
-    typer.Option("--rules", help="A TOML file of rules that synthetic records keep."),
+    typer.Option("--rules", help="A TOML file of rules that records keep."),
 ]
 Read = Annotated[
     list[str] | None,

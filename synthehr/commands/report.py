@@ -23,6 +23,15 @@ Unfitted = Annotated[
         help="Real records that were not fitted, where no model file says which they are.",
     ),
 ]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="A,B",
+        help="Columns whose levels are groups with figures of their own.",
+        show_default="sex, gender, race, ethnicity",
+    ),
+]
 Releasable = Annotated[
     bool,
     typer.Option(
@@ -49,6 +58,8 @@ def report(
         options.Audit,
         typer.Option("--audit", help="deep trains shadow models: some times as long as the fit."),
     ] = options.Audit.quick,
+    by: By = None,
+    rules: options.RulesFile = None,
     releasable: Releasable = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The report, one HTML file.")
@@ -66,6 +77,7 @@ def report(
     """Say how faithful a synthetic table is, and how exposed the patients are."""
     from synthehr.gates import assess, check_gates, limits_of
     from synthehr.io import check_target
+    from synthehr.modes.constraints import Rules
 
     limits = limits_of(fail_under or ())
     for path in (output, *([Path(json)] if json not in (None, "-") else [])):
@@ -75,14 +87,15 @@ def report(
             "--holdout": holdout,
             "--target": target,
             "--audit deep": audit is options.Audit.deep or None,
+            "--by": by,
+            "--rules": rules,
             "--schema": schema,
             "--patient": patient,
             "--fail-under": fail_under or None,
             "--seed": seed,
         }
         _check_asked(asked, real, synthetic)
-        _write(_releasable(synthetic, reading, model), output, json, force)
-        return
+        return _write(_releasable(synthetic, reading, model), output, json, force)
     found = assess(
         read_table(real, reading),
         read_table(synthetic, reading),
@@ -93,6 +106,8 @@ def report(
         patient=patient,
         seed=seed,
         audit=audit.value,
+        groups=None if by is None else options.names(by),
+        rules=None if rules is None else Rules.read(rules),
         tell=say,
     )
     say("\n".join(found.summary()))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthehr.evaluation.report import Report
     from synthehr.evaluation.task import Informed
+    from synthehr.modes.constraints import Rules
     from synthehr.schema.table import Schema
 
 
@@ -23,6 +25,8 @@ def evaluate(
     seconds: float = 60.0,
     record: Mapping[str, Any] | None = None,
     informed: Mapping[str, Informed] | None = None,
+    groups: Sequence[str] | None = None,
+    rules: Rules | None = None,
 ) -> Report:
     """Compare a synthetic table with the real one, every figure beside its ceiling.
 
@@ -51,6 +55,11 @@ def evaluate(
         Membership attacks that know more than the synthetic table, by name: given "real" or
         "holdout" and row numbers (n,) of that table, each returns scores (n,), greater for
         likelier members. `synthehr.gates.assess` makes them of a model file.
+    groups : sequence of str, optional
+        Columns whose levels, or thirds, are groups of patients that have figures of their own;
+        by default those called sex, gender, race or ethnicity.
+    rules : Rules, optional
+        Rules whose violations are counted.
 
     Raises
     ------
@@ -63,6 +72,8 @@ def evaluate(
     from synthehr.evaluation.measure import measure
     from synthehr.evaluation.prepare import prepare
     from synthehr.evaluation.report import Report
+    from synthehr.evaluation.rules import rule_results
+    from synthehr.modes.rule_checks import check_rules, learned_combinations
 
     prepared = prepare(
         real, synthetic, holdout, schema=schema, target=target, patient=patient, seed=seed
@@ -73,5 +84,15 @@ def evaluate(
         seed=seed,
         seconds=seconds,
         informed={name: prepared.of_whole_tables(each) for name, each in (informed or {}).items()},
+        groups=groups,
     )
+    if rules is not None and rules.rules:
+        check_rules(rules, prepared.tables["synthetic"].schema)
+        counted = rule_results(
+            learned_combinations(rules, prepared.tables["real"]),
+            prepared.tables["real"],
+            prepared.tables["synthetic"],
+            (record or {}).get("drawn_without_rules"),
+        )
+        results = replace(results, rules=counted)
     return Report(prepared.with_caps(results), record or {}, prepared.schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from synthehr.evaluation.attacks.parts import measure_disclosure, measure_membership
 from synthehr.evaluation.clock import Clock
+from synthehr.evaluation.groups import usual_groups
 from synthehr.evaluation.histograms import histograms
 from synthehr.evaluation.parts import (
     measure_coverage,
     measure_fidelity,
     measure_missingness,
+    measure_outliers,
     measure_sdmetrics,
     measure_similarity,
 )
@@ -38,6 +40,7 @@ def measure(
     seed: int = 0,
     seconds: float = 60.0,
     informed: Mapping[str, Informed] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> Results:
     """Measure everything about aligned tables.
 
@@ -53,6 +56,8 @@ def measure(
         The time box: parts that do not fit are left out and listed, none is changed by it.
     informed : mapping of str to callable, optional
         Membership attacks that know more than the synthetic table.
+    groups : sequence of str, optional
+        Columns whose levels are groups of patients; by default those that are called so.
     """
     clock = Clock(seconds)
     holdout = views.holdout
@@ -63,13 +68,14 @@ def measure(
         measure_fidelity(task),
         measure_missingness(task),
         measure_coverage(task),
+        measure_outliers(task),
         measure_detection(task),
     ]
     found += [
         measure_similarity(task),
         measure_membership(task),
         measure_disclosure(task),
-        measure_target(task, target),
+        measure_target(task, target, usual_groups(views) if groups is None else groups),
         measure_every_column(task),
         measure_sdmetrics(task),
     ]
@@ -93,6 +99,7 @@ def measure(
         seconds=clock.spent,
         membership=tuple(result for part in found for result in part.membership),
         disclosure=tuple(result for part in found for result in part.disclosure),
+        groups=tuple(result for part in found for result in part.groups),
     )
 
 

@@ -33,6 +33,8 @@ _SECTIONS = (
     ("pairs", "Pairs"),
     ("detection", "Detection"),
     ("utility", "Utility"),
+    ("groups", "Groups"),
+    ("rules", "Rules"),
     ("missingness", "Missing cells"),
     ("coverage", "Coverage"),
     ("diagnostic", "Diagnostic"),
@@ -52,6 +54,7 @@ def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -
     }
     absent = {"pairs"} if results.pairs is None else set()
     absent |= set() if by_section["diagnostic"] else {"diagnostic"}
+    absent |= {name for name in ("groups", "rules") if not getattr(results, name)}
     return (
         environment()
         .get_template("report.html.j2")

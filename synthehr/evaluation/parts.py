@@ -6,7 +6,7 @@ import numpy as np
 
 from synthehr.evaluation import fidelity
 from synthehr.evaluation.coverage import alpha_beta, levels_of, rare_levels
-from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.metric import Metric, bootstrap
 from synthehr.evaluation.missingness import missingness
 from synthehr.evaluation.results import Pairs
 from synthehr.evaluation.sdmetrics_face import is_installed, sdmetrics_scores
@@ -14,6 +14,8 @@ from synthehr.evaluation.similarity import similarity
 from synthehr.evaluation.task import Found, Task, figure, mean_of
 from synthehr.evaluation.views import View
 
+OUTLIER_ROWS = 5_000
+OUTLIER_SHARE = 0.01
 PAIR_COLUMNS = 150
 SDMETRICS_CELLS = 5_000_000
 SDMETRICS_COLUMNS = 60
@@ -127,6 +129,28 @@ def measure_coverage(task: Task) -> Found:
         metrics += figure("coverage", "beta_recall", found.recall, top[1], "ceiling",
                            f"Real records with a synthetic neighbour: {said}")  # fmt: skip
     return Found(metrics, columns, rare_levels=bands)
+
+
+def measure_outliers(task: Task) -> Found:
+    """Count the records that the model itself finds unlikely; no record is named."""
+    score, holdout = task.informed.get("loss"), task.views.holdout
+    if score is None or holdout is None:
+        return Found()
+    rng = task.rng("outliers")
+    views = {"holdout": holdout, "synthetic": task.views.synthetic, "real": task.views.real}
+    chosen = {
+        name: np.sort(rng.permutation(view.rows)[:OUTLIER_ROWS]) for name, view in views.items()
+    }
+    line = np.quantile(score("holdout", chosen["holdout"]), OUTLIER_SHARE)
+    below = score("synthetic", chosen["synthetic"]) < line
+    real = float((score("real", chosen["real"]) < line).mean())
+    groups = views["synthetic"].patients[chosen["synthetic"]]
+    share = bootstrap(lambda w: float(np.average(below, weights=w)), groups, rng)
+    said = (
+        f"Share of {len(below)} synthetic records that the model finds less likely than "
+        f"{1 - OUTLIER_SHARE:.0%} of the held-out ones; beside it, of training records."
+    )
+    return Found(figure("coverage", "outliers", share, real, "ceiling", said))
 
 
 def measure_similarity(task: Task) -> Found:

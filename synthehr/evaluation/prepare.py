@@ -40,16 +40,19 @@ class Prepared:
         Which tables were subsampled.
     rows : mapping of str to ndarray of shape (N,), int64
         Which records of each table the views hold.
+    tables : mapping of str to Table
+        These records with all of their columns.
     """
 
     views: Views
     schema: Schema
     caps: tuple[Cap, ...]
     rows: Mapping[str, NDArray[np.int64]]
+    tables: Mapping[str, pa.Table]
 
     def of_whole_tables(self, informed: Informed) -> Informed:
         """Let an attack that knows row numbers of the whole tables be asked by those of views."""
-        names = {"real": "real", "holdout": "held-out"}
+        names = {"real": "real", "holdout": "held-out", "synthetic": "synthetic"}
         return lambda which, rows: informed(which, self.rows[names[which]][rows])
 
     def with_caps(self, results: Results) -> Results:
@@ -105,7 +108,7 @@ def prepare(
             hint=nearest(target, names),
         )
     check_overlap(views)
-    return Prepared(views, schema, tuple(caps), rows)
+    return Prepared(views, schema, tuple(caps), rows, tables)
 
 
 def _left_out(schema: Schema, synthetic: pa.Table, patient: str | None) -> list[str]:

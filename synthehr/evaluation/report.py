@@ -162,6 +162,8 @@ class Report:
             "rare_levels": [json_values(band._asdict()) for band in results.rare_levels],
             "membership": [json_values(_named(each)) for each in results.membership],
             "disclosure": [json_values(_named(each)) for each in results.disclosure],
+            "groups": [json_values(_named(each)) for each in results.groups],
+            "rules": [json_values(each._asdict()) for each in results.rules],
             "caps": [cap._asdict() for cap in results.caps],
             "not_measurable": [part._asdict() for part in results.not_measurable],
             "schema": _schema(self.schema),

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from synthehr.evaluation.group_results import GroupResult, RuleResult
 from synthehr.evaluation.metric import Estimate, Metric
 
 SMALLEST = 10
@@ -279,6 +280,10 @@ class Results:
         One an attack and target; empty without held-out patients.
     disclosure : tuple of DisclosureResult
         Singling out, linkability and attribute inference; empty without held-out patients.
+    groups : tuple of GroupResult
+        Fidelity and utility within groups of patients.
+    rules : tuple of RuleResult
+        Violations of rules, where some are known.
     """
 
     metrics: tuple[Metric, ...]
@@ -297,6 +302,8 @@ class Results:
     seconds: float
     membership: tuple[MembershipResult, ...] = ()
     disclosure: tuple[DisclosureResult, ...] = ()
+    groups: tuple[GroupResult, ...] = ()
+    rules: tuple[RuleResult, ...] = ()
 
     def __getitem__(self, name: str) -> Metric:
         """Return the figure of this name; KeyError where it was not measured."""

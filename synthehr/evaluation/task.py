@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.evaluation.clock import Clock
+from synthehr.evaluation.group_results import GroupResult
 from synthehr.evaluation.metric import Better, Estimate, Metric, Section
 from synthehr.evaluation.results import (
     Calibration,
@@ -25,10 +26,11 @@ EVALUATION = 6
 """The stream of randomness of evaluations; those of `synthehr.seeds` come before it."""
 PARTS = (
     "halves", "fidelity", "missingness", "coverage", "detection", "similarity", "target", "turn",
-    "rows", "membership", "disclosure", "shadows",
+    "rows", "membership", "disclosure", "shadows", "outliers",
 )  # fmt: skip
 
-Informed = Callable[[Literal["real", "holdout"], NDArray[np.int64]], NDArray[np.float64]]
+Which = Literal["real", "holdout", "synthetic"]
+Informed = Callable[[Which, NDArray[np.int64]], NDArray[np.float64]]
 """Scores records of a table, named by their row numbers (n,): greater for likelier members.
 
 An attacker who knows more than the synthetic table, such as the model file.
@@ -81,6 +83,7 @@ class Found:
     rare_levels: tuple[RareLevels, ...] = ()
     membership: tuple[MembershipResult, ...] = ()
     disclosure: tuple[DisclosureResult, ...] = ()
+    groups: tuple[GroupResult, ...] = ()
 
 
 def generator_of(seed: int, part: str, *path: int) -> np.random.Generator:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from synthehr.evaluation.detection import FOLDS, ROWS, detect, detect_by_column
+from synthehr.evaluation.groups import group_results
 from synthehr.evaluation.task import Found, Task, figure
 from synthehr.evaluation.utility import (
     TARGET_CELLS,
     TARGET_LEVELS,
     TARGET_ROWS,
+    Utility,
     calibration_error,
     every_column,
     target_utility,
@@ -53,11 +57,16 @@ def measure_detection(task: Task) -> Found:
     )
 
 
-def measure_target(task: Task, target: str | None) -> Found:
-    """Predict the target after training on synthetic and on real records."""
+def measure_target(task: Task, target: str | None, groups: Sequence[str]) -> Found:
+    """Predict the target after training on synthetic and on real records, in groups, too."""
+    found, utility = _measure_target(task, target)
+    return replace(found, groups=group_results(task, groups, utility))
+
+
+def _measure_target(task: Task, target: str | None) -> tuple[Found, Utility | None]:
     views = task.views
     if target is None:
-        return Found()
+        return Found(), None
     j = [column.name for column in views.columns].index(target)
     models = min(max(1, len(views.columns[j].levels) - 1), TARGET_LEVELS)
     most = max(TARGET_ROWS, TARGET_CELLS // (models + 1))
@@ -65,7 +74,7 @@ def measure_target(task: Task, target: str | None) -> Found:
     # Training takes half as many rounds again as detection, and as many models as levels.
     if not task.clock.allows(0.9, 1.5 * task.clock.pace * rows * models):
         task.clock.too_late("prediction of the target")
-        return Found()
+        return Found(), None
     found = target_utility(
         j, task.trained, _as_many(task), task.unseen, views.categorical, task.rng("target"),
         rows=most,
@@ -73,7 +82,7 @@ def measure_target(task: Task, target: str | None) -> Found:
     task.clock.cap("prediction of the target", most, task.trained.rows, "training records")
     if found is None:
         task.clock.give_up("prediction of the target", "it does not vary, or too few hold it")
-        return Found()
+        return Found(), None
     name = f"target_{found.measure.lower()}"
     tested = "held-out" if views.holdout is not None else "other half of the real"
     said = f"Trained on synthetic, tested on {task.unseen.rows} {tested} records."
@@ -84,7 +93,7 @@ def measure_target(task: Task, target: str | None) -> Found:
         errors = {curve.trained_on: calibration_error(curve) for curve in found.calibration}
         metrics += figure("utility", "calibration_error", errors["synthetic"], errors["real"],
                            "lower", "Mean distance of predicted from observed shares.")  # fmt: skip
-    return Found(metrics, calibration=found.calibration)
+    return Found(metrics, calibration=found.calibration), found
 
 
 def _as_many(task: Task) -> View:

@@ -55,13 +55,19 @@ class Prediction(NamedTuple):
 
 
 class Utility(NamedTuple):
-    """TSTR and TRTR of one column, their ratio, and how well calibrated both are."""
+    """TSTR and TRTR of one column, their ratio, and how well calibrated both are.
+
+    `figures` are both scores as functions of weights of the test records that have a target,
+    which `known`, of shape (n,), bool, says.
+    """
 
     measure: Measure
     synthetic: Estimate
     real: Estimate
     ratio: Estimate
     calibration: tuple[Calibration, ...]
+    figures: tuple[Weighted, Weighted]
+    known: NDArray[np.bool_]
 
 
 class Turn(NamedTuple):
@@ -128,7 +134,13 @@ def target_utility(
             _calibration("synthetic", truth, of_synthetic.shares[:, 1]),
         )
     return Utility(
-        target.measure, between(tstr, a), between(trtr, b), between(tstr / trtr, a / b), curves
+        target.measure,
+        between(tstr, a),
+        between(trtr, b),
+        between(tstr / trtr, a / b),
+        curves,
+        (of_synthetic.figure, of_real.figure),
+        known,
     )
 
 

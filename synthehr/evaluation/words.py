@@ -73,6 +73,7 @@ _TITLES = {
     "null_patterns": "Nulls that occur together",
     "rare_levels_held": "Rare levels that are held",
     "alpha_precision": "Records that are plausible (α-precision)",
+    "outliers": "Records that the model finds unlikely",
     "beta_recall": "Real records that are covered (β-recall)",
     "membership_auc": "Telling members from others",
     "membership_tpr_1": "Members found at 1 % false alarms",

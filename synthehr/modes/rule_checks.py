@@ -153,6 +153,16 @@ def combinations_of(
     ]
 
 
+def learned_combinations(rules: Rules, table: pa.Table) -> Rules:
+    """Fill in all combinations that a table holds, where a rule lists none."""
+    found = {
+        rule.name: combinations_of(rule.body.columns, table, None, 1)
+        for rule in rules.rules
+        if isinstance(rule.body, Together) and rule.body.allowed is None
+    }
+    return rules.with_combinations(found)
+
+
 def numbers(
     cells: pa.Array | pa.ChunkedArray, column: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

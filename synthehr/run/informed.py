@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 from synthehr.artifact import Artifact
 
 if TYPE_CHECKING:
-    from synthehr.evaluation.task import Informed
+    from synthehr.evaluation.task import Informed, Which
 
 
-def loss_attack(artifact: Artifact, real: pa.Table, holdout: pa.Table) -> dict[str, Informed]:
+def loss_attack(
+    artifact: Artifact, real: pa.Table, holdout: pa.Table, synthetic: pa.Table
+) -> dict[str, Informed]:
     """Guess that likelier records were trained on.
 
     Parameters
     ----------
     artifact : Artifact
         The fitted model.
-    real, holdout : Table
-        What it was fitted on, and what was held out.
+    real, holdout, synthetic : Table
+        What it was fitted on, what was held out, and what was drawn from it.
 
     Returns
     -------
@@ -31,11 +33,11 @@ def loss_attack(artifact: Artifact, real: pa.Table, holdout: pa.Table) -> dict[s
         The attack by its name, see `synthehr.evaluation.evaluate`; empty where the model knows
         no likelihood.
     """
-    tables = {"real": real, "holdout": holdout}
+    tables = {"real": real, "holdout": holdout, "synthetic": synthetic}
     if likelihoods(artifact, real.slice(0, 2)) is None:
         return {}
 
-    def scores(which: Literal["real", "holdout"], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(which: Which, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         found = likelihoods(artifact, tables[which].take(pa.array(rows)))
         return np.zeros(len(rows)) if found is None else found
 

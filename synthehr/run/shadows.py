@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ from synthehr.split import held_out, patients_of
 from synthehr.train import find_runtime
 
 if TYPE_CHECKING:
-    from synthehr.evaluation.task import Informed
+    from synthehr.evaluation.task import Informed, Which
 
 SHADOWS = 8
 """Shadow models that are trained; every second has the patients that the one before lacks."""
@@ -112,9 +112,7 @@ def shadow_attacks(
     first = {"real": 0, "holdout": real.num_rows}
 
     def attack(scorer: Scorer) -> Informed:
-        def scores(
-            which: Literal["real", "holdout"], rows: NDArray[np.int64]
-        ) -> NDArray[np.float64]:
+        def scores(which: Which, rows: NDArray[np.int64]) -> NDArray[np.float64]:
             places = rows + first[which]
             own = scorer(artifact, synthetic, places)
             found = [scorer(shadow.artifact, shadow.synthetic, places) for shadow in trained]
