@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from synthehr.estimators.resampler import SynthResampler
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.evaluation.report import Report
+    from synthehr.modes.constraints import Rules
+    from synthehr.modes.parity import Parity
     from synthehr.modes.pooling import Pooled, pool
     from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Column, Schema
@@ -20,9 +22,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Column",
+    "Parity",
     "Pooled",
     "Privacy",
     "Report",
+    "Rules",
     "Schema",
     "SynthImputer",
     "SynthResampler",
@@ -35,9 +39,11 @@ __all__ = [
 
 _HOMES = {
     "Column": "synthehr.schema.column",
+    "Parity": "synthehr.modes.parity",
     "Pooled": "synthehr.modes.pooling",
     "Privacy": "synthehr.privacy.config",
     "Report": "synthehr.evaluation.report",
+    "Rules": "synthehr.modes.constraints",
     "Schema": "synthehr.schema.table",
     "SynthImputer": "synthehr.estimators.imputer",
     "SynthResampler": "synthehr.estimators.resampler",

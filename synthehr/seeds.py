@@ -8,7 +8,7 @@ import numpy as np
 
 from synthehr.errors import ConfigError
 
-SPLIT, ENCODER, WEIGHTS, TRAINING, SAMPLE, CHECK, IMPUTATION, REBALANCING = range(8)
+SPLIT, ENCODER, WEIGHTS, TRAINING, SAMPLE, CHECK, IMPUTATION, REBALANCING, PARITY = range(9)
 """Streams of randomness that share nothing but the seed."""
 
 _FRESH_BITS = 53

@@ -219,10 +219,10 @@ class Synthesizer:
         ----------
         n : int, optional
             How many; by default as many as were given to `fit`, or as `given` has rows.
-        given : str, mapping or table, optional
+        given : str, mapping, table or Parity, optional
             Conditions as in ``"sex=F, age=60:80, unit=a|b, diagnosis=null"``, the same as
-            ``{"sex": "F", "age": (60, 80), "unit": ["a", "b"], "diagnosis": None}``, or a
-            table (or path) of partial records to continue, in which null is open.
+            ``{"sex": "F", "age": (60, 80), "unit": ["a", "b"], "diagnosis": None}``; a table (or
+            path) of partial records to continue, in which null is open; or `synthehr.Parity`.
         seed : int, optional
             Equal seeds give equal records; fresh by default, and kept in `last_seed`.
 
@@ -254,8 +254,8 @@ class Synthesizer:
         from synthehr.run.drawing import draw
         from synthehr.seeds import settled
 
-        self.last_seed = settled(seed)
-        return draw(self.artifact, wished(self.artifact, n, given), self.last_seed)
+        chosen = self.last_seed = settled(seed)
+        return draw(self.artifact, wished(self.artifact, n, given, chosen), chosen)
 
     def impute(
         self,

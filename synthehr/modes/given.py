@@ -27,8 +27,10 @@ from synthehr.modes.condition import (
     means,
     parse,
 )
+from synthehr.modes.parity import Parity, parity_codes
 from synthehr.modes.partial import partial_codes, partial_rows
 from synthehr.schema.column import nearest, shown
+from synthehr.seeds import PARITY, generator
 
 if TYPE_CHECKING:
     from synthehr.artifact import Artifact
@@ -64,7 +66,7 @@ class Wish:
     rows: pa.Table | None = None
 
 
-def wished(artifact: Artifact, n: int | None, given: Any) -> Wish:
+def wished(artifact: Artifact, n: int | None, given: Any, seed: int = 0) -> Wish:
     """Check what is to be drawn against what was learned.
 
     Parameters
@@ -75,6 +77,8 @@ def wished(artifact: Artifact, n: int | None, given: Any) -> Wish:
         How many records; None for as many as were fitted, or as `given` has rows.
     given : None, str, mapping or table
         As in `synthehr.Synthesizer.sample`.
+    seed : int
+        Of the groups and targets that parity draws.
 
     Raises
     ------
@@ -86,6 +90,9 @@ def wished(artifact: Artifact, n: int | None, given: Any) -> Wish:
     total = artifact.record["records"] if n is None else int(n)
     if given is None:
         return Wish(total)
+    if isinstance(given, Parity):
+        random = generator(seed, PARITY)
+        return Wish(total, Given(codes=parity_codes(given, artifact.encoder, total, random)))
     if isinstance(given, str) and Path(given).suffix.lower() not in _TABLES:
         return _conditioned(artifact, total, parse(given))
     if isinstance(given, Mapping):
