@@ -5,6 +5,7 @@
     python benchmarks/run.py dp --data adult --epsilons 1,3 --rivals dpmm-mst --peers DIR
     python benchmarks/run.py dp-step
     python benchmarks/run.py impute --data adult --kinds mar --shares 0.3 --rivals missforest
+    python benchmarks/run.py rebalance --data stroke --rivals none,weights,smotenc --peers DIR
     python benchmarks/run.py table --update-readme
 
 Runs are appended as JSON lines to OUT/SUITE.jsonl. What already stands there is not run again,
@@ -25,6 +26,7 @@ import dp_step
 import impute
 import masks
 import quality
+import rebalance
 import records
 import speed
 import table
@@ -32,7 +34,7 @@ from bars import judge
 from plot import plot
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("quality", "speed", "dp", "dp-step", "impute", "table")
+SUITES = ("quality", "speed", "dp", "dp-step", "impute", "rebalance", "table")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +100,14 @@ def _parser() -> argparse.ArgumentParser:
         help="such as mean,hotdeck,iterative,knn,missforest,miceforest",
     )
     fill.set_defaults(run=run_impute)
+    grow = commands.add_parser(
+        "rebalance", parents=[common, fits], help="grow a rare class, and judge classifiers"
+    )
+    grow.add_argument("--data", type=_names, default=list(rebalance.DATA))
+    grow.add_argument("--models", type=_names, default=["autoregressive"])
+    grow.add_argument("--rivals", type=_names, default=list(rebalance.UNCHANGED))
+    grow.add_argument("--halves", type=int, default=rebalance.HALVES, help="of 5 × 2")
+    grow.set_defaults(run=run_rebalance)
     three = commands.add_parser("table", help="Markdown, bars and plot from what was measured")
     three.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out")
     three.add_argument("--update-readme", action="store_true")
@@ -133,6 +143,14 @@ def run_dp(options: argparse.Namespace) -> int:
         options.options,
     )
     return _run_jobs(jobs, options, options.out / "dp.jsonl", dp.run_private)
+
+
+def run_rebalance(options: argparse.Namespace) -> int:
+    """Grow a rare class, and judge classifiers."""
+    jobs = rebalance.plan(
+        options.data, options.models, options.rivals, options.halves, options.options
+    )
+    return _run_jobs(jobs, options, options.out / "rebalance.jsonl", rebalance.run_growing)
 
 
 def run_impute(options: argparse.Namespace) -> int:
