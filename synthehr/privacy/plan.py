@@ -18,10 +18,8 @@ from synthehr.privacy.slots import slots_for
 
 MOST_BEYOND = 1.05
 """A table may have so many times the patients that were declared, and no more."""
-ONE_WAY, MOST_ONE_WAY = 0.3, 0.4
+ONE_WAY = 0.3
 """Share of the marginals' budget for single columns; pairs of them have the rest."""
-BEARABLE_NOISE = 0.004
-"""Single columns get more, up to the most, where the noise of their shares exceeds this."""
 MOST_NOISE = 0.04
 """A budget is refused where the noise of a count exceeds this share of all patients."""
 
@@ -166,7 +164,7 @@ def planned(
     whole = noise_multiplier(
         budget.epsilon, budget.delta, lambda noise: [Gaussian(noise_multiplier=noise)]
     )
-    of_columns = _one_way(whole, budget.patients, questions, config.marginals)
+    of_columns = ONE_WAY * config.marginals
     most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / questions)
     if whole is None or whole > most_noise:
         raise _too_little(budget, most_noise, whole)
@@ -191,14 +189,6 @@ def planned(
     return Plan(
         columns=columns, pairs=pairs, training=training, overflow=overflow, slots=slots, looks=looks
     )
-
-
-def _one_way(whole: float | None, patients: int, questions: int, marginals: float) -> float:
-    """Choose the share of the budget that single columns get."""
-    if whole is None:
-        return ONE_WAY * marginals
-    noise = whole * math.sqrt(questions / (ONE_WAY * marginals)) / patients
-    return marginals * min(MOST_ONE_WAY, ONE_WAY * max(1.0, noise / BEARABLE_NOISE))
 
 
 def _too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:
