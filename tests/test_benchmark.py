@@ -194,7 +194,6 @@ def test_a_step_is_timed_in_the_training_loop(tmp_path, network: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_steps_are_compared_with_opacus(tmp_path) -> None:
     split = tmp_path / "splits" / "adult"
     split.mkdir(parents=True)
