@@ -32,8 +32,8 @@ from synthehr.train.runtime import mix
 MOST_DRAWN = 1 << 16
 """Records that are drawn and weighed in a round, at most."""
 BLOCK = 4096
-PRIOR = 1 / 15
-"""Share of the patients whose word the model's own word is worth."""
+PRIOR, MOST_PRIOR = 1 / 15, 2000.0
+"""How many patients' word the model's own word is worth: a share of all, and at most."""
 LEAST_RIDGE = 1e-4
 """r of a share that has next to no noise: no weight grows without limit."""
 SWEEPS = 40
@@ -127,7 +127,7 @@ def match_weights(
     """
     places = [*pairs.located(tokens), *tokens.T.astype(np.int64)]
     wanted = [*pairs.shares, *(field.shares for field in fields)]
-    ridge = max(LEAST_RIDGE, PRIOR * pairs.rows * pairs.deviation**2)
+    ridge = max(LEAST_RIDGE, min(PRIOR * pairs.rows, MOST_PRIOR) * pairs.deviation**2)
     ridges = [ridge] * len(pairs.shares) + [LEAST_RIDGE] * len(fields)
     multipliers = [np.zeros(len(shares)) for shares in wanted]
     weights = np.full(len(tokens), 1 / len(tokens))
