@@ -149,10 +149,8 @@ class Synthesizer:
             Share of the patients set aside to choose the best weights by: a tenth, without privacy.
         max_minutes : float, optional
             Limit by the clock; equal seeds then no longer give equal fits.
-        on_text : {"refuse", "drop"}
-            What to do with columns of free text.
-        pii : {"drop", "keep", "surrogate"}, optional
-            What to do with likely direct identifiers; by default the fit stops.
+        on_text, pii : str
+            What to do with columns of free text, and with likely direct identifiers.
         privacy : Privacy, optional
             Makes the fit differentially private; needs a schema.
         rules : Rules or path, optional
@@ -281,6 +279,7 @@ class Synthesizer:
         to: float | Mapping[str, float] = 0.5,
         *,
         allow_few: bool = False,
+        guidance: float = 0.75,
         seed: int | None = None,
     ) -> Rebalanced:
         """Add records of rare classes to a table, see `synthehr.run.rebalancing.rebalance`."""
@@ -288,10 +287,11 @@ class Synthesizer:
         from synthehr.run.rebalancing import rebalance
         from synthehr.seeds import settled
 
-        names = [target] if isinstance(target, str) else target
-        chosen = self.last_seed = settled(seed)
-        table = read(data).table
-        return rebalance(self.artifact, table, names, to, seed=chosen, allow_few=allow_few)
+        table, chosen = read(data).table, settled(seed)
+        self.last_seed = chosen
+        return rebalance(
+            self.artifact, table, target, to, seed=chosen, allow_few=allow_few, guidance=guidance
+        )
 
     def predict_proba(self, data: Any, column: str) -> pd.DataFrame:
         """Say how likely each level of a column is given all others, a row for each record."""

@@ -65,6 +65,17 @@ def test_rare_classes_grow_to_the_ratio_and_real_records_stay() -> None:
     assert added["crp"].isna().any()
 
 
+def test_guidance_moves_added_records_towards_what_sets_their_class_apart() -> None:
+    def crp(guidance: float) -> float:
+        frame = balanced(guidance=guidance).table.to_pandas()
+        return float(frame["crp"][frame["synthetic"]].mean())
+
+    plain, guided, more = crp(0.0), crp(0.75), crp(2.0)
+    assert plain < guided < more
+    with pytest.raises(ConfigError, match="--guidance"):
+        balanced(guidance=-1.0)
+
+
 def test_weights_and_the_prior_say_what_was_there() -> None:
     found = balanced()
     ill = found.table["diagnosis"].to_numpy() == "sepsis"

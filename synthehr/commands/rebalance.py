@@ -37,6 +37,12 @@ def rebalance(
         bool,
         typer.Option("--allow-few", help="Grow classes that fewer than 20 patients hold, too."),
     ] = False,
+    guidance: Annotated[
+        float,
+        typer.Option(
+            "--guidance", help="How far they are moved towards what sets their class apart."
+        ),
+    ] = 0.75,
     seed: options.Seed = None,
     reading: options.Read = None,
     force: options.Force = False,
@@ -60,6 +66,7 @@ def rebalance(
         size,
         seed=settled_seed,
         allow_few=allow_few,
+        guidance=guidance,
     )
     for warning in source.warnings:
         say(f"warning: {warning}", quiet=quiet)

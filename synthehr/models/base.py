@@ -118,11 +118,15 @@ class Given:
     legal : Legal or None
         Rules that records keep, as far as tokens and parts can tell. Only a model with
         `native_conditions` is told.
+    guidance : float
+        How far records are moved towards what the known cells, and nothing else, speak for;
+        0 draws them as they were learned. Likewise only for native conditions.
     """
 
     codes: Tensor | None = None
     allowed: Mapping[int, Tensor] = field(default_factory=dict)
     legal: Legal | None = None
+    guidance: float = 0.0
 
     @property
     def is_open(self) -> bool:

@@ -114,7 +114,8 @@ class _Block:
         self.wish = wish
         self.tally = tally
         self.start = block * BLOCK
-        self.given = Given(_padded(wish.given.codes, self.start), wish.given.allowed, legal)
+        codes = _padded(wish.given.codes, self.start)
+        self.given = replace(wish.given, codes=codes, legal=legal)
         self.random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
         self.numbers = generator(seed, SAMPLE, block)
         self.runtime = find_runtime("cpu")

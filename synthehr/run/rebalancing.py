@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,9 @@ MARK = "synthetic"
 """The column that says which records were added."""
 ROUNDS = 5
 """How often copies are drawn anew before they are left out."""
+GUIDANCE = 0.75
+"""How far added records are moved towards what sets their class apart: a model of few patients
+of a class draws them too much like everybody else."""
 COPIED = 10
 """A record that so many patients share is nobody's."""
 
@@ -65,11 +69,12 @@ class Rebalanced:
 def rebalance(
     artifact: Artifact,
     table: pa.Table,
-    targets: Sequence[str],
+    targets: str | Sequence[str],
     to: float | Mapping[str, float] = RATIO,
     *,
     seed: int,
     allow_few: bool = False,
+    guidance: float = GUIDANCE,
 ) -> Rebalanced:
     """Add records of rare classes, drawn under the condition that they are in the class.
 
@@ -82,7 +87,7 @@ def rebalance(
         The fitted model.
     table : Table of N rows
         The records; columns that the model does not know are null in added ones.
-    targets : sequence of str
+    targets : str or sequence of str
         The columns whose levels, together, are the classes.
     to : float, or mapping from the name of a class
         How large classes shall be beside the largest one, see `to_add`.
@@ -90,6 +95,9 @@ def rebalance(
         Equal seeds give equal records.
     allow_few : bool
         Whether classes of fewer than 20 patients may grow.
+    guidance : float
+        How far added records are moved towards what sets their class apart; 0 draws them as
+        they were learned. Only the default model knows how to.
 
     Raises
     ------
@@ -100,6 +108,9 @@ def rebalance(
         raise ConfigError(
             f"the table has a column {MARK!r}, which is to mark added records", hint="rename it"
         )
+    targets = [targets] if isinstance(targets, str) else targets
+    if not 0 <= guidance < 10:
+        raise ConfigError("--guidance must be 0 or more, and below 10", hint="0.75 is usual")
     for name in targets:
         artifact.encoder.field_index(name)
     patient = artifact.schema.patient
@@ -110,7 +121,8 @@ def rebalance(
         refuse_few(classes, wanted)
     of_added = np.repeat(np.arange(len(wanted)), wanted)
     guard = _Guard.of(table, artifact.encoder, owners)
-    drawn, redrawn, copied = _drawn(artifact, guard, classes.levels.take(of_added), seed)
+    sample = partial(_sampled, artifact, guidance)
+    drawn, redrawn, copied = _drawn(sample, guard, classes.levels.take(of_added), seed)
     of_added = of_added[~copied]
     rows = _as_rows(drawn.filter(pa.array(~copied)), of_added, table, artifact.encoder, seed)
     marks = np.repeat([False, True], [table.num_rows, len(of_added)])
@@ -176,7 +188,7 @@ def _codes(table: pa.Table, encoder: TableEncoder) -> NDArray[np.int64]:
 
 
 def _drawn(
-    artifact: Artifact, guard: _Guard, wanted: pa.Table, seed: int
+    sample: Callable[[pa.Table, int], pa.Table], guard: _Guard, wanted: pa.Table, seed: int
 ) -> tuple[pa.Table, int, NDArray[np.bool_]]:
     """Draw a record for each of M rows of levels; those that copy a real one, anew.
 
@@ -188,7 +200,7 @@ def _drawn(
     copied : ndarray of shape (M,), bool
         Records that copy a real one to the last.
     """
-    drawn = _sampled(artifact, wanted, seed)
+    drawn = sample(wanted, seed)
     copied = guard.copies(drawn)
     redrawn = 0
     for attempt in range(ROUNDS):
@@ -196,7 +208,7 @@ def _drawn(
         if not len(places):
             break
         redrawn += len(places)
-        anew = _sampled(artifact, wanted.take(places), derived(seed, REBALANCING, attempt))
+        anew = sample(wanted.take(places), derived(seed, REBALANCING, attempt))
         order = np.arange(wanted.num_rows)
         order[places] = wanted.num_rows + np.arange(len(places))
         drawn = pa.concat_tables([drawn, anew]).take(order)
@@ -204,11 +216,13 @@ def _drawn(
     return drawn, redrawn, copied
 
 
-def _sampled(artifact: Artifact, wanted: pa.Table, seed: int) -> pa.Table:
+def _sampled(artifact: Artifact, guidance: float, wanted: pa.Table, seed: int) -> pa.Table:
     if not wanted.num_rows:
         empty = np.zeros((0, 2, len(artifact.encoder.fields)), dtype=np.int16)
         return artifact.encoder.decode(empty, np.random.default_rng(0))
-    return pa.concat_tables(draw(artifact, wished(artifact, None, wanted), seed))
+    wish = wished(artifact, None, wanted)
+    wish = replace(wish, given=replace(wish.given, guidance=guidance))
+    return pa.concat_tables(draw(artifact, wish, seed))
 
 
 def _as_rows(
