@@ -202,6 +202,7 @@ def test_row_65_an_interrupted_fit_ends_with_130_and_writes_no_model(how: signal
     assert set(names()) <= {"t.parquet", "t.synthehr.checkpoint"}
 
 
+@pytest.mark.slow
 def test_row_65_killed_and_resumed_it_comes_to_the_same_file(capsys: Capture) -> None:
     steps = ("--set", "train.steps=400", "--set", "train.patience=0")
     common = ("t.parquet", "--patient", "patient_id", *steps)
@@ -297,6 +298,7 @@ def test_row_70_standard_input_is_not_a_table(capsys: Capture) -> None:
     refused(run(capsys, "fit", "/dev/stdin", "-o", "m.synthehr"))
 
 
+@pytest.mark.slow
 def test_row_71_no_home_plain_locale_long_path(tmp_path: Path) -> None:
     deep = tmp_path
     for _ in range(4):

@@ -69,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("readme")
     (place / "demo").mkdir()
     # Fewer would not surely show their bounds through the noise of `--discover`.
-    pq.write_table(simulate(2500, seed=0), place / "demo" / "cohort.parquet")
+    pq.write_table(simulate(2000, seed=0), place / "demo" / "cohort.parquet")
     return place
 
 

@@ -28,7 +28,7 @@ def patients(n: int, seed: int) -> pd.DataFrame:
 
 @cache
 def fitted(model: str = "autoregressive") -> Synthesizer:
-    quick = {"train": {"steps": 300, "batch_size": 256}}
+    quick = {"train": {"steps": 200, "batch_size": 256}}
     return Synthesizer(model, seed=0, settings=quick).fit(patients(2_000, 0))
 
 

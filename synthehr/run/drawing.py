@@ -123,6 +123,10 @@ class _Block:
 
     def codes(self, rows: NDArray[np.int64], here: int) -> NDArray[np.int64]:
         """Draw codes of some records; nothing is asked of those beyond the first `here`."""
+        starts = range(0, len(rows), BLOCK)
+        return np.concatenate([self._some(rows[start : start + BLOCK], here) for start in starts])
+
+    def _some(self, rows: NDArray[np.int64], here: int) -> NDArray[np.int64]:
         model, given = self.artifact.model, self.given
         if given.codes is not None:
             given = replace(given, codes=given.codes[torch.from_numpy(rows)])
@@ -228,7 +232,10 @@ def _pairs(wanted: Tensor, is_open: Tensor, drawn: Tensor) -> tuple[Tensor, Tens
         mine = torch.nonzero(is_open & (pattern == number))[:, 0]
         theirs = torch.nonzero(free)[:, 0]
         both = torch.cat([wanted[mine][:, columns], drawn[theirs][:, columns]])
-        key = torch.unique(both, dim=0, return_inverse=True)[1].numpy()
+        # a record of which nothing is known agrees with any
+        key = np.zeros(len(both), dtype=np.int64)
+        if bool(columns.any()):
+            key = torch.unique(both, dim=0, return_inverse=True)[1].numpy()
         left, right = _nth(key[: len(mine)]), _nth(key[len(mine) :])
         _, at_left, at_right = np.intersect1d(left, right, return_indices=True)
         rows.append(mine[at_left])
