@@ -73,6 +73,7 @@ def test_row_5_wide_tables_run() -> None:
     assert prepared.plan()["modelled_columns"] == 300
 
 
+@pytest.mark.slow
 def test_row_5_what_does_not_fit_into_memory_is_refused_before_training() -> None:
     done = limited("synthesizer.prepare(table)", 64 * 2**20)
     assert "GiB more memory" in done
@@ -101,6 +102,7 @@ def test_row_63_a_gpu_that_is_not_there() -> None:
         Synthesizer(Marginals, seed=1, device="cuda").fit(cohort())
 
 
+@pytest.mark.slow
 def test_row_63_the_memory_ends_while_training() -> None:
     # The limit comes after the check, as when another program takes the memory meanwhile.
     done = limited("synthesizer.train(prepared)", 64 * 2**20)

@@ -246,6 +246,7 @@ def test_a_private_release_hangs_on_its_ledger_alone(tmp_path: Path) -> None:
         check_claim({**record, "privacy": None}, PRIVACY)
 
 
+@pytest.mark.slow
 def test_a_private_release_from_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

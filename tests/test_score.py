@@ -32,7 +32,7 @@ def fitted(model: str = "autoregressive") -> Synthesizer:
     return Synthesizer(model, seed=0, settings=quick).fit(patients(2_000, 0))
 
 
-@pytest.mark.parametrize("model", ["autoregressive", "vae"])
+@pytest.mark.parametrize("model", ["autoregressive", pytest.param("vae", marks=pytest.mark.slow)])
 def test_a_column_is_predicted_from_the_others(model: str) -> None:
     other = patients(500, 1)
     chances = fitted(model).predict_proba(other[["crp", "ward"]], "ill")
@@ -58,7 +58,7 @@ def test_numbers_of_few_values_are_levels() -> None:
         fitted().predict_proba(patients(10, 3), "nothing")
 
 
-@pytest.mark.parametrize("model", ["autoregressive", "vae"])
+@pytest.mark.parametrize("model", ["autoregressive", pytest.param("vae", marks=pytest.mark.slow)])
 def test_records_that_contradict_themselves_are_unlikely(model: str) -> None:
     good = patients(300, 4)
     bad = good.assign(ill=~good["ill"])
