@@ -11,11 +11,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from child import run_child
-from quality import ChildFailed, Places, checked, last_json
+from quality import ChildFailed, Job, Places, checked, last_json
 from records import Record
 
 HERE = Path(__file__).resolve().parent
@@ -34,41 +34,20 @@ RATIO = 0.5
 """The rare class becomes half as large as the other one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Growing:
-    """One half of one repetition, and who grows its rare class."""
-
-    data: str
-    who: str
-    seed: int = 0
-    rival: bool = False
-    options: str = ""
-
-    def record(self) -> Record:
-        """What it is called in the JSON."""
-        return {
-            "suite": "rebalance",
-            "data": self.data,
-            "who": self.who,
-            "seed": self.seed,
-            "rival": self.rival,
-            "options": self.options,
-        }
-
-
 def plan(
     data: Sequence[str], models: Sequence[str], rivals: Sequence[str], halves: int, options: str
-) -> list[Growing]:
+) -> list[Job]:
     """Everything to run, half by half."""
+    half = partial(Job, suite="rebalance")
     found = []
     for name in data:
         for seed in range(halves):
-            found += [Growing(data=name, who=who, seed=seed, options=options) for who in models]
-            found += [Growing(data=name, who=who, seed=seed, rival=True) for who in rivals]
+            found += [half(data=name, who=who, seed=seed, options=options) for who in models]
+            found += [half(data=name, who=who, seed=seed, rival=True) for who in rivals]
     return found
 
 
-def run_growing(job: Growing, places: Places, limit: float) -> Record:
+def run_growing(job: Job, places: Places, limit: float) -> Record:
     """Halve, grow, train and score; a failure is a record too."""
     folder = places.out / "work" / job.data / f"rebalance-{job.seed}"
     work = folder / job.who
@@ -98,7 +77,7 @@ def run_growing(job: Growing, places: Places, limit: float) -> Record:
         return job.record() | {"failed": str(failure)}
 
 
-def _ours(job: Growing, train: Path, grown: Path, work: Path, limit: float) -> Record:
+def _ours(job: Job, train: Path, grown: Path, work: Path, limit: float) -> Record:
     model, words = work / "model.synthehr", shlex.split(job.options)
     cli = [sys.executable, "-m", "synthehr"]
     seed = ["--seed", str(job.seed), "--force", "--quiet"]

@@ -64,17 +64,23 @@ def impute(
         say(f"warning: {warning}", quiet=quiet)
     filled = imputing.impute(artifact, holes, settled_seed, draws, max_minutes, count)
     total = imputing.blocks(holes, draws)
-    written = write_table(
-        counted(filled, total, "filling"), output, force=force, pandas_types=source.pandas_types
-    )
+    shown = counted(filled, total, "filling")
+    written = write_table(shown, output, force=force, pandas_types=source.pandas_types)
     done = "point estimates" if draws == 0 else f"{count.complete} of {draws} draws"
     say(
         f"{holes.cells:,} cells in {len(holes.filled)} columns, {done}, seed {settled_seed}",
         quiet=quiet,
     )
+    if count.unlawful:
+        say(
+            f"warning: filled cells of {count.unlawful:,} records break a rule still, perhaps for "
+            "what is known of them",
+            quiet=quiet,
+        )
     if json and output != "-":
         cells = {name: int(mask.sum()) for name, mask in holes.filled.items()}
         told = {"output": output, "records": written, "cells": cells, "seed": settled_seed}
-        put_json(told | {"draws": count.complete if draws else 0})
+        counts = {"draws": count.complete if draws else 0, "unlawful": count.unlawful}
+        put_json(told | counts)
     if output != "-":
         say(f"wrote {output}", quiet=quiet)

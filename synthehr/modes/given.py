@@ -98,6 +98,12 @@ def wished(artifact: Artifact, n: int | None, given: Any, seed: int = 0) -> Wish
     if isinstance(given, Mapping):
         return _conditioned(artifact, total, from_mapping(given))
     rows = partial_rows(given, artifact.schema)
+    for name in artifact.rules.computed:
+        if name in rows.column_names:
+            raise ConditionError(
+                f"column {shown(name)} of the partial records is computed from others by a rule",
+                hint="leave it out of the partial records",
+            )
     if n is not None and n != rows.num_rows:
         raise ConditionError(
             f"{n} records are asked for, and the partial records are {rows.num_rows}",

@@ -24,7 +24,7 @@ from synthehr.encode.axis import (
 from synthehr.encode.categorical import level_indices
 from synthehr.errors import ConfigError
 from synthehr.modes.axis_value import interval_of, per_day
-from synthehr.modes.condition import Condition, Null, Range, Value, means
+from synthehr.modes.condition import Condition, Conditions, Null, Range, Value, means
 from synthehr.modes.constraints import (
     Body,
     Computed,
@@ -70,13 +70,7 @@ def broken(body: Body, table: pa.Table) -> NDArray[np.bool_]:
     if isinstance(body, Order):
         return _descends(body, table)
     if isinstance(body, Implication):
-        armed = np.full(table.num_rows, True)
-        for condition in body.when:
-            armed &= holds(condition, table[condition.column])
-        kept = np.full(table.num_rows, True)
-        for condition in body.then:
-            kept &= holds(condition, table[condition.column])
-        return armed & ~kept
+        return all_hold(body.when, table) & ~all_hold(body.then, table)
     if isinstance(body, Together):
         return _unknown_together(body, table)
     if isinstance(body, Computed):
@@ -122,6 +116,14 @@ def holds(condition: Condition, cells: pa.Array | pa.ChunkedArray) -> NDArray[np
     return np.where(is_null, null, lookup[indices])
 
 
+def all_hold(conditions: Conditions, table: pa.Table) -> NDArray[np.bool_]:
+    """Say in which records all of some conditions hold; shape (N,)."""
+    found = np.full(table.num_rows, True)
+    for condition in conditions:
+        found &= holds(condition, table[condition.column])
+    return found
+
+
 def demanded_nulls(rules: Rules, table: pa.Table) -> dict[str, NDArray[np.bool_]]:
     """Say in which records a rule demands that a column be null; (N,) for each such column."""
     found: dict[str, NDArray[np.bool_]] = {}
@@ -130,9 +132,7 @@ def demanded_nulls(rules: Rules, table: pa.Table) -> dict[str, NDArray[np.bool_]
             continue
         for condition in rule.body.then:
             if condition.choices == (Null(),):
-                armed = np.full(table.num_rows, True)
-                for each in rule.body.when:
-                    armed &= holds(each, table[each.column])
+                armed = all_hold(rule.body.when, table)
                 found[condition.column] = found.get(condition.column, False) | armed
     return found
 
@@ -153,10 +153,15 @@ def combinations_of(
     ]
 
 
-def learned_combinations(rules: Rules, table: pa.Table) -> Rules:
-    """Fill in all combinations that a table holds, where a rule lists none."""
+def learned_combinations(
+    rules: Rules,
+    table: pa.Table,
+    patients: NDArray[np.int64] | None = None,
+    least: int = 1,
+) -> Rules:
+    """Fill in the combinations that so many patients hold, where a rule lists none."""
     found = {
-        rule.name: combinations_of(rule.body.columns, table, None, 1)
+        rule.name: combinations_of(rule.body.columns, table, patients, least)
         for rule in rules.rules
         if isinstance(rule.body, Together) and rule.body.allowed is None
     }

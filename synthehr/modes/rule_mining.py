@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, permutations
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,7 +198,7 @@ def _sums(table: pa.Table, names: Sequence[str]) -> Iterator[MinedRule]:
 
 
 def _term(name: str) -> str:
-    return name if name.isidentifier() else f"`{name}`"
+    return name if name.isidentifier() and not iskeyword(name) else f"`{name}`"
 
 
 def _coded(

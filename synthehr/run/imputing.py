@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,8 @@ from synthehr.artifact import Artifact
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConfigError
 from synthehr.io import as_shape, read, shape_of
-from synthehr.models.base import Model
+from synthehr.models.base import Legal, Model
+from synthehr.modes.constraints import Rules
 from synthehr.modes.holes import Holes, find_holes, known_codes, put_in
 from synthehr.modes.point import point_estimates
 from synthehr.modes.rule_masks import masks_of
@@ -42,9 +43,17 @@ DRAW = "draw"
 
 @dataclass
 class Draws:
-    """How many draws are complete."""
+    """How many draws are complete, and in how many records filled cells break a rule still."""
 
     complete: int = 0
+    unlawful: int = 0
+
+
+class _Law(NamedTuple):
+    """The rules of a fit that speak of a table's columns, and the masks of all."""
+
+    rules: Rules
+    legal: Legal | None
 
 
 def blocks(holes: Holes, draws: int) -> int:
@@ -91,13 +100,17 @@ def impute(
             hint="rename it, or ask for one draw",
         )
     count = Draws() if count is None else count
+    rules = artifact.rules
+    law = _Law(rules.about(holes.table.column_names), masks_of(rules, artifact.encoder))
     began = time.monotonic()
     for draw in range(max(draws, 1)):
         taken = time.monotonic() - began
         if max_minutes is not None and draw and taken * (draw + 1) / draw > 60 * max_minutes:
             return
         for block, start in enumerate(range(0, holes.table.num_rows, BLOCK)):
-            table = _filled(artifact, holes, start, (seed, draw, block), point=draws == 0)
+            stream = (seed, draw, block)
+            table, left = _filled(artifact, law, holes, start, stream, point=draws == 0)
+            count.unlawful += left
             if draws > 1:
                 numbers = pa.array(np.full(table.num_rows, draw + 1, dtype=np.int32))
                 table = table.append_column(DRAW, numbers)
@@ -161,15 +174,20 @@ def imputed(
 
 
 def _filled(
-    artifact: Artifact, holes: Holes, start: int, stream: tuple[int, int, int], *, point: bool
-) -> pa.Table:
-    """Fill one block, with random numbers of its own."""
+    artifact: Artifact,
+    law: _Law,
+    holes: Holes,
+    start: int,
+    stream: tuple[int, int, int],
+    *,
+    point: bool,
+) -> tuple[pa.Table, int]:
+    """Fill one block, with random numbers of its own; count what breaks a rule still."""
     part = holes.table.slice(start, BLOCK)
     masks = {name: mask[start : start + BLOCK] for name, mask in holes.filled.items()}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
-    rules = artifact.rules.about(part.column_names)
     if not masks:
-        return with_computed(rules, part)
+        return with_computed(law.rules, part), 0
     encoder, (seed, draw, block) = artifact.encoder, stream
     known = known_codes(holes, encoder, start, start + part.num_rows)
     # A whole block, so that a record's random numbers hang on its place alone.
@@ -180,24 +198,25 @@ def _filled(
         found = token_chances(artifact.model, encoder.fields, codes, random)
         chances = dict(zip(encoder.modelled, found, strict=True))
         cells = {name: point_estimates(columns[name], chances[name].numpy()) for name in masks}
-        return with_computed(rules, _merged(part, masks, cells))
+        return with_computed(law.rules, _merged(part, masks, cells)), 0
 
     def again(rows: NDArray[np.int64], nth: int) -> pa.Table:
         chosen = {name: mask[rows] for name, mask in masks.items()}
         path = (seed, IMPUTATION, draw, block, len(encoder.columns) + nth)
-        cells = _drawn(artifact, codes[torch.from_numpy(rows)], chosen, random, path)
+        cells = _drawn(artifact, law, codes[torch.from_numpy(rows)], chosen, random, path)
         return _merged(part.take(pa.array(rows)), chosen, cells)
 
-    cells = _drawn(artifact, codes, masks, random, (seed, IMPUTATION, draw, block))
-    filled = _merged(part, masks, cells)
-    between = rules.kept_while_drawing
+    cells = _drawn(artifact, law, codes, masks, random, (seed, IMPUTATION, draw, block))
+    filled, left = _merged(part, masks, cells), 0
+    between = law.rules.kept_while_drawing
     if between.rules:
-        filled, _ = refilled(between, filled, masks, again)
-    return with_computed(rules, filled)
+        filled, left = refilled(between, filled, masks, again)
+    return with_computed(law.rules, filled), left
 
 
 def _drawn(
     artifact: Artifact,
+    law: _Law,
     codes: Tensor,
     masks: Mapping[str, NDArray[np.bool_]],
     random: torch.Generator,
@@ -205,16 +224,15 @@ def _drawn(
 ) -> dict[str, pa.Array]:
     """Draw the cells of the columns that have holes."""
     encoder = artifact.encoder
-    legal = masks_of(artifact.rules, encoder)
     with _quick():
-        drawn = artifact.model.complete(codes, _nulls(encoder.fields), random, legal).numpy()
+        drawn = artifact.model.complete(codes, _nulls(encoder.fields), random, law.legal).numpy()
     cells = {
         # each column by numbers of its own, whether others have holes here or not
         name: column.decode(drawn[:, 0, place], drawn[:, 1, place], generator(*path, place))
         for place, (name, column) in enumerate(zip(encoder.modelled, encoder.columns, strict=True))
         if name in masks
     }
-    return with_increments(artifact.rules, cells)
+    return with_increments(law.rules, cells)
 
 
 def _merged(

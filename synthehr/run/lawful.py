@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError
 from synthehr.modes.constraints import Computed, Implication, Rules, Together
-from synthehr.modes.rule_checks import broken, check_rules, combinations_of, holds
+from synthehr.modes.rule_checks import broken, check_rules, holds, learned_combinations
 from synthehr.run.ruling import finished
 from synthehr.schema.column import shown
 from synthehr.schema.table import Schema
@@ -74,16 +74,14 @@ def learned_rules(
     ConfigError
         If there are none.
     """
-    found = {}
-    for rule in rules.rules:
-        if isinstance(rule.body, Together) and rule.body.allowed is None:
-            found[rule.name] = combinations_of(rule.body.columns, table, patients, least)
-            if not found[rule.name]:
-                raise ConfigError(
-                    f"no combination of rule {shown(rule.name)} is held by {least} patients",
-                    hint="leave this rule out",
-                )
-    return rules.with_combinations(found)
+    learned = learned_combinations(rules, table, patients, least)
+    for rule in learned.rules:
+        if isinstance(rule.body, Together) and not rule.body.allowed:
+            raise ConfigError(
+                f"no combination of rule {shown(rule.name)} is held by {least} patients",
+                hint="leave this rule out",
+            )
+    return learned
 
 
 def rule_warnings(rules: Rules, table: pa.Table) -> list[str]:
