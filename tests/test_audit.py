@@ -23,7 +23,14 @@ from synthehr.run.shadows import calibrated, shadow_attacks
 NAMES = ["age", "sodium", "pressure", "ward"]
 SIDES: tuple[Literal["real", "holdout"], ...] = ("real", "holdout")
 OVERFITTED = {
-    "model": {"dropout": 0.0, "width": 64, "blocks": 1},
+    "model": {
+        "dropout": 0.0,
+        "width": 64,
+        "blocks": 1,
+        "frequencies": 3,
+        "head_frequencies": 0,
+        "own_share": 1.0,
+    },
     "train": {"steps": 300, "patience": 0, "weight_decay": 0.0, "batch_size": 64},
 }
 

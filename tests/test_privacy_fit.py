@@ -158,7 +158,7 @@ def test_ways_of_ending_that_look_at_records_or_the_clock_are_refused() -> None:
         private().train(prepared, resume=True)
 
 
-@pytest.mark.parametrize("model", ["vae", "gan", "cgan"])
+@pytest.mark.parametrize("model", ["vae", "gan", "cgan", "gain"])
 def test_every_model_can_be_private(model: str) -> None:
     synthesizer = private(model=model).fit(ward(), declared(), privacy=PRIVACY)
     training = spent(synthesizer)["entries"][2]

@@ -36,7 +36,7 @@ EXCUSES = re.compile(r"#\s*(type:\s*ignore|noqa|pyright:|TODO|FIXME|XXX)|raise N
 RUNS_CODE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 NETWORK = {"socket", "ssl", "http", "urllib", "ftplib", "smtplib", "requests", "httpx", "aiohttp"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "eval", "exec", "pd.read_pickle", "print_exc"}
-MODEL_NAMES = {"autoregressive", "vae", "gan", "cgan"}
+MODEL_NAMES = {"autoregressive", "vae", "gan", "cgan", "gain"}
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "sdmetrics", "pandas", "polars", "pyarrow")
 
 # Data goes one way: a room imports rooms that stand before it, and nothing calls back up.

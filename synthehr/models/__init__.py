@@ -16,6 +16,7 @@ MODELS: dict[str, str] = {
     "vae": "synthehr.models.vae:VAE",
     "gan": "synthehr.models.gan:GAN",
     "cgan": "synthehr.models.cgan:ConditionalGAN",
+    "gain": "synthehr.models.gain:GAIN",
 }
 """Where each model's class is, as ``module:Class``."""
 

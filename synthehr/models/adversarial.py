@@ -26,7 +26,7 @@ from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.models.base import Batch, Loss
 from synthehr.models.critic import Critic, Records
-from synthehr.models.layers import Reader, around, divergence, residual_body
+from synthehr.models.layers import Reader, around, divergence, place_surprise, residual_body
 from synthehr.models.spans import Axes, Spans, gumbel
 
 WRITTEN = 50.0
@@ -226,15 +226,9 @@ class Generator(nn.Module):
         latent = around(mean, log_variance, generator)
         logits, centre, log_scale = self.decode(latent, given)
         surprise = self.spans.surprise(logits, codes[:, 0]).sum(1)
-        place = torch.logit(real.fraction, eps=1e-4)
-        of_place = _logistic((place - centre) / log_scale.exp()) + log_scale - _logistic(place)
+        of_place = place_surprise(real.fraction, centre, log_scale)
         is_cut = self.axes.counts(self.spans.flat(codes[:, 0])) > 1
         return surprise + (of_place * is_cut).sum(1) + self.beta * divergence(mean, log_variance)
-
-
-def _logistic(value: Tensor) -> Tensor:
-    """Negative log density of the standard logistic distribution."""
-    return value + 2 * functional.softplus(-value)
 
 
 def adversarial_losses(

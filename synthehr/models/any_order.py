@@ -5,7 +5,6 @@ Shapes: B records, D columns, V tokens of all columns side by side, P parts at m
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast, final
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from synthehr.encode.fields import Field, Fields
 from synthehr.models.layers import PerColumnLinear, Residual
+from synthehr.models.ranks import RankHead, own_scale, rank_features, rank_width
 
 LOGIT_LIMIT = 60.0
 """Logits are clamped here, so that no column's sum of exponentials overflows or vanishes."""
@@ -54,22 +54,6 @@ class ColumnCrossEntropy(torch.autograd.Function):
         return logits.to(ctx.logits_dtype), None, None
 
 
-def rank_features(positions: NDArray[np.float64], frequencies: int) -> NDArray[np.float32]:
-    """Continuous features of a rank in (0, 1): itself, its normal score, Fourier pairs.
-
-    Bins alone do not say which bins are neighbours; these do, and let tight numeric
-    relations generalise (Gorishniy et al. 2022, arXiv:2203.05556).
-
-    Returns
-    -------
-    ndarray of shape (*positions.shape, 2 + 2 * frequencies), float32
-    """
-    rank = torch.from_numpy(np.clip(positions, 1e-4, 1 - 1e-4))
-    angles = math.pi * rank[..., None] * 2.0 ** torch.arange(frequencies)
-    plain = torch.stack([2 * rank - 1, torch.special.ndtri(rank) / 1.5], -1)
-    return torch.cat([plain, angles.sin(), angles.cos()], -1).float().numpy()
-
-
 @final
 class AnyOrderNetwork(nn.Module):
     """A residual MLP over the embeddings of the known cells.
@@ -78,8 +62,8 @@ class AnyOrderNetwork(nn.Module):
     ----------
     fields : Fields
         The columns.
-    width, blocks, embedding, frequencies, part_width : int
-    dropout : float
+    width, blocks, embedding, frequencies, part_width, head_frequencies : int
+    dropout, own_share : float
         See `synthehr.models.autoregressive.AutoregressiveConfig`.
     """
 
@@ -93,6 +77,8 @@ class AnyOrderNetwork(nn.Module):
         frequencies: int,
         dropout: float,
         part_width: int,
+        head_frequencies: int,
+        own_share: float,
     ) -> None:
         super().__init__()
         sizes = np.array([field.size for field in fields])
@@ -104,14 +90,19 @@ class AnyOrderNetwork(nn.Module):
         tokens, columns = int(sizes.sum()), len(fields)
 
         self.embedding = nn.Embedding(tokens, embedding)
-        nn.init.normal_(self.embedding.weight, std=0.5)
-        rank_width = 2 + 2 * frequencies
-        self.input_widths = [embedding] * columns + [rank_width] * len(self.ordered) + [columns]
+        own = own_scale(fields, self.ordered, own_share)
+        with torch.no_grad():
+            self.embedding.weight.normal_(std=0.5).mul_(own)
+        ranked = rank_width(frequencies)
+        self.input_widths = [embedding] * columns + [ranked] * len(self.ordered) + [columns]
         self.input = nn.Linear(sum(self.input_widths), width)
         self.body = nn.Sequential(
             *(Residual(width, width, dropout) for _ in range(blocks)), nn.LayerNorm(width)
         )
         self.token_head = nn.Linear(width, tokens)
+        self.rank_head = None
+        if head_frequencies and self.ordered:
+            self.rank_head = RankHead(fields, self.ordered, own, width, head_frequencies)
         if self.parted:
             self.part_rise = nn.Linear(width, len(self.parted) * part_width)
             self.part_embedding = nn.Embedding(tokens, part_width)
@@ -124,11 +115,11 @@ class AnyOrderNetwork(nn.Module):
                 np.log((field.shares + 1e-4) / (1 + 1e-4 * field.size)) for field in fields
             ])))  # fmt: skip
 
-        ranks = np.zeros((tokens, self.most_parts, rank_width), np.float32)
+        ranks = np.zeros((tokens, self.most_parts, ranked), np.float32)
         part_bias = np.full((tokens, self.most_parts), IMPOSSIBLE, np.float32)
         for start, field in zip(self.starts, fields, strict=False):
             fill_tables(field, ranks[start : start + field.size], part_bias[start:], frequencies)
-        self.register_buffer("ranks", torch.from_numpy(ranks.reshape(-1, rank_width)), False)
+        self.register_buffer("ranks", torch.from_numpy(ranks.reshape(-1, ranked)), False)
         self.register_buffer("part_bias", torch.from_numpy(part_bias), False)
         self.register_buffer("offsets", torch.tensor(self.starts[:-1]), False)
         self.register_buffer("ordered_index", torch.tensor(self.ordered, dtype=torch.long), False)
@@ -156,9 +147,12 @@ class AnyOrderNetwork(nn.Module):
         """Negative log-likelihood (nats) of every cell given the known ones; (B, D)."""
         hidden = self.hidden(codes, known)
         tokens = codes[:, 0] + self.offsets
-        losses = cast(
-            Tensor, ColumnCrossEntropy.apply(self.token_head(hidden), tokens, self.membership)
-        )
+        if self.rank_head is None:
+            logits = self.token_head(hidden)
+        else:
+            weight = self.rank_head(self.token_head.weight)
+            logits = functional.linear(hidden, weight, self.token_head.bias)
+        losses = cast(Tensor, ColumnCrossEntropy.apply(logits, tokens, self.membership))
         if not self.parted:
             return losses
         tokens = tokens[:, self.parted_index]
@@ -188,6 +182,8 @@ class AnyOrderNetwork(nn.Module):
         """Logits of one column's tokens; (B, size)."""
         span = slice(self.starts[column], self.starts[column + 1])
         weight, bias = self.token_head.weight[span], self.token_head.bias[span]
+        if self.rank_head is not None:
+            weight = self.rank_head.of_column(column, weight)
         return functional.linear(hidden, weight, bias).float().clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
 
     def part_logits(self, hidden: Tensor, column: int, tokens: Tensor) -> Tensor:

@@ -63,6 +63,12 @@ class AutoregressiveConfig:
         Share of the masks that reveal columns in the table's order.
     next_weight : float
         In those masks, the weight of the next column; the other hidden ones share the rest.
+    head_frequencies : int
+        Fourier pairs of the ranks by which the head knows which numeric tokens are
+        neighbours; 0: each is a class of its own.
+    own_share : float
+        How much a numeric token has for itself beside its rank, in its embedding at the start
+        and in the head; 1: as much as a level.
     """
 
     width: int = 256
@@ -73,6 +79,8 @@ class AutoregressiveConfig:
     part_width: int = 32
     ordered_share: float = 0.5
     next_weight: float = 0.5
+    head_frequencies: int = 0
+    own_share: float = 1.0
 
 
 @final
@@ -90,7 +98,14 @@ class Autoregressive(Model):
     Config: ClassVar[type] = AutoregressiveConfig
     native_conditions: ClassVar[bool] = True
     private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "model": {"width": 128, "blocks": 2, "dropout": 0.0}
+        "model": {
+            "width": 128,
+            "blocks": 2,
+            "dropout": 0.0,
+            "head_frequencies": 0,
+            "frequencies": 3,
+            "own_share": 1.0,
+        }
     }
 
     def __init__(self, fields: Fields, config: AutoregressiveConfig) -> None:
@@ -105,6 +120,8 @@ class Autoregressive(Model):
             frequencies=config.frequencies,
             dropout=config.dropout,
             part_width=config.part_width,
+            head_frequencies=config.head_frequencies,
+            own_share=config.own_share,
         )
 
     @classmethod
@@ -118,13 +135,22 @@ class Autoregressive(Model):
     ) -> AutoregressiveConfig:
         """Choose width and dropout by the number of records, with the user's settings on top."""
         if n_records < 1_500:
-            size = AutoregressiveConfig(width=128, embedding=12, dropout=0.5)
+            size = AutoregressiveConfig(
+                width=128,
+                embedding=12,
+                dropout=0.5,
+                frequencies=1,
+                head_frequencies=1,
+                own_share=0.1,
+            )
         elif n_records < 15_000:
-            size = AutoregressiveConfig(embedding=12, dropout=0.4)
+            size = AutoregressiveConfig(
+                embedding=12, dropout=0.4, head_frequencies=3, own_share=0.2
+            )
         elif n_records < 50_000:
-            size = AutoregressiveConfig()
+            size = AutoregressiveConfig(head_frequencies=3)
         else:
-            size = AutoregressiveConfig(width=384, embedding=24, dropout=0.05)
+            size = AutoregressiveConfig(width=384, embedding=24, dropout=0.05, head_frequencies=3)
         return replace(size, **settings)
 
     @classmethod

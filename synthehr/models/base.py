@@ -228,7 +228,7 @@ class Model(nn.Module, ABC):
             The model has no way to do this.
         """
         raise ConfigError(
-            "this model cannot fill holes", hint="fit with --model autoregressive or --model vae"
+            "this model cannot fill holes", hint="fit with --model autoregressive, vae or gain"
         )
 
     def token_chances(

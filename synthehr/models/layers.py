@@ -120,3 +120,17 @@ def around(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Te
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Kullback-Leibler divergence of independent normals from standard ones, (B,), in nats."""
     return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
+
+
+def place_surprise(fraction: Tensor, centre: Tensor, log_scale: Tensor) -> Tensor:
+    """Negative log density of places within tokens, of the shape of all three, in nats.
+
+    A place is a fraction in [0, 1] whose logit has a logistic distribution.
+    """
+    place = torch.logit(fraction, eps=1e-4)
+    return _logistic((place - centre) / log_scale.exp()) + log_scale - _logistic(place)
+
+
+def _logistic(value: Tensor) -> Tensor:
+    """Negative log density of the standard logistic distribution."""
+    return value + 2 * functional.softplus(-value)

@@ -116,6 +116,7 @@ class Axes(nn.Module):
 
     WAVES = (1, 2, 4)
 
+    columns: Tensor
     low: Tensor
     reach: Tensor
     parts: Tensor
@@ -138,6 +139,7 @@ class Axes(nn.Module):
         self.n_axes = len(ordered)
         self.width = len(ordered) * (1 + 2 * len(self.WAVES))
         derived = {
+            "columns": torch.tensor(ordered, dtype=torch.int64),
             "low": low,
             "reach": reach,
             "parts": parts,
