@@ -1,4 +1,4 @@
-"""What was found of groups of patients and of rules, as plain values."""
+"""What was found of groups of patients, rules and rare classes, as plain values."""
 
 from __future__ import annotations
 
@@ -62,3 +62,35 @@ class GroupResult(NamedTuple):
     utility_measure: Literal["AUROC", "R2"] | None
     utility_synthetic: Estimate | None
     utility_real: Estimate | None
+
+
+class RebalancingResult(NamedTuple):
+    """How a classifier does when a rare class is dealt with in one way.
+
+    Attributes
+    ----------
+    learner, way : str
+        Which classifier, and what its training records were.
+    level : str
+        The rare class: a level of the target.
+    patients : int
+        Training patients of the class.
+    added : int
+        Records of the class that were added.
+    auroc, auprc, balanced_accuracy : Estimate
+        Of the chances as they come, the last at a threshold of a half.
+    brier, slope, intercept : Estimate
+        Of the chances once the class shares before growing are put back.
+    """
+
+    learner: str
+    way: str
+    level: str
+    patients: int
+    added: int
+    auroc: Estimate
+    auprc: Estimate
+    balanced_accuracy: Estimate
+    brier: Estimate
+    slope: Estimate
+    intercept: Estimate

@@ -20,6 +20,7 @@ from synthehr.evaluation.parts import (
     measure_sdmetrics,
     measure_similarity,
 )
+from synthehr.evaluation.rebalancing import rebalancing_results
 from synthehr.evaluation.results import ColumnResult, Results
 from synthehr.evaluation.task import Found, Informed, Task, generator_of
 from synthehr.evaluation.trained_parts import (
@@ -77,6 +78,7 @@ def measure(
         measure_disclosure(task),
         measure_target(task, target, usual_groups(views) if groups is None else groups),
         measure_every_column(task),
+        Found(rebalancing=rebalancing_results(task, target)),
         measure_sdmetrics(task),
     ]
     metrics = [metric for part in found for metric in part.metrics]
@@ -100,6 +102,7 @@ def measure(
         membership=tuple(result for part in found for result in part.membership),
         disclosure=tuple(result for part in found for result in part.disclosure),
         groups=tuple(result for part in found for result in part.groups),
+        rebalancing=tuple(result for part in found for result in part.rebalancing),
     )
 
 

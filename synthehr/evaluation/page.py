@@ -33,6 +33,7 @@ _SECTIONS = (
     ("pairs", "Pairs"),
     ("detection", "Detection"),
     ("utility", "Utility"),
+    ("rebalancing", "Rare class"),
     ("groups", "Groups"),
     ("rules", "Rules"),
     ("missingness", "Missing cells"),
@@ -54,7 +55,7 @@ def render(results: Results, record: Mapping[str, Any], schema: Schema | None) -
     }
     absent = {"pairs"} if results.pairs is None else set()
     absent |= set() if by_section["diagnostic"] else {"diagnostic"}
-    absent |= {name for name in ("groups", "rules") if not getattr(results, name)}
+    absent |= {name for name in ("groups", "rules", "rebalancing") if not getattr(results, name)}
     return (
         environment()
         .get_template("report.html.j2")

@@ -164,6 +164,7 @@ class Report:
             "disclosure": [json_values(_named(each)) for each in results.disclosure],
             "groups": [json_values(_named(each)) for each in results.groups],
             "rules": [json_values(each._asdict()) for each in results.rules],
+            "rebalancing": [json_values(_named(each)) for each in results.rebalancing],
             "caps": [cap._asdict() for cap in results.caps],
             "not_measurable": [part._asdict() for part in results.not_measurable],
             "schema": _schema(self.schema),

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from synthehr.evaluation.group_results import GroupResult, RuleResult
+from synthehr.evaluation.group_results import GroupResult, RebalancingResult, RuleResult
 from synthehr.evaluation.metric import Estimate, Metric
 
 SMALLEST = 10
@@ -284,6 +284,8 @@ class Results:
         Fidelity and utility within groups of patients.
     rules : tuple of RuleResult
         Violations of rules, where some are known.
+    rebalancing : tuple of RebalancingResult
+        What growing a rare class does, where the target has one.
     """
 
     metrics: tuple[Metric, ...]
@@ -304,6 +306,7 @@ class Results:
     disclosure: tuple[DisclosureResult, ...] = ()
     groups: tuple[GroupResult, ...] = ()
     rules: tuple[RuleResult, ...] = ()
+    rebalancing: tuple[RebalancingResult, ...] = ()
 
     def __getitem__(self, name: str) -> Metric:
         """Return the figure of this name; KeyError where it was not measured."""

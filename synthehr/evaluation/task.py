@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.evaluation.clock import Clock
-from synthehr.evaluation.group_results import GroupResult
+from synthehr.evaluation.group_results import GroupResult, RebalancingResult
 from synthehr.evaluation.metric import Better, Estimate, Metric, Section
 from synthehr.evaluation.results import (
     Calibration,
@@ -26,7 +26,7 @@ EVALUATION = 6
 """The stream of randomness of evaluations; those of `synthehr.seeds` come before it."""
 PARTS = (
     "halves", "fidelity", "missingness", "coverage", "detection", "similarity", "target", "turn",
-    "rows", "membership", "disclosure", "shadows", "outliers",
+    "rows", "membership", "disclosure", "shadows", "outliers", "rebalancing",
 )  # fmt: skip
 
 Which = Literal["real", "holdout", "synthetic"]
@@ -84,6 +84,7 @@ class Found:
     membership: tuple[MembershipResult, ...] = ()
     disclosure: tuple[DisclosureResult, ...] = ()
     groups: tuple[GroupResult, ...] = ()
+    rebalancing: tuple[RebalancingResult, ...] = ()
 
 
 def generator_of(seed: int, part: str, *path: int) -> np.random.Generator:
