@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from synthehr.evaluation.group_results import GroupResult, RebalancingResult, RuleResult
 from synthehr.evaluation.metric import Estimate, Metric
 from synthehr.evaluation.results import (
     Calibration,
@@ -58,6 +59,19 @@ DISCLOSURE = (
         Estimate(0.4412, 0.4309, 0.4513), Estimate(0.0132, -0.0104, 0.0371),
     ),
 )  # fmt: skip
+HALF = Estimate(0.5212, 0.5093, 0.5334)
+GROUPS = (
+    GroupResult("sex", "F", 1801, 0.5035, 0.4978, 0.9712, 0.9844, "AUROC", HALF, HALF),
+    GroupResult("sex", "<b>M</b>", 1776, 0.4965, 0.5022, 0.9612, 0.9851, "AUROC", None, HALF),
+)
+RULES = (
+    RuleResult("admitted <= discharged", 3577, None, 3577, 0, 0.0812),
+    RuleResult("<i>sum</i>", 3577, 0, 3577, 12, None),
+)
+REBALANCING = (
+    RebalancingResult("boosted trees", "as they are", "yes", 61, 0, *[HALF] * 6),
+    RebalancingResult("boosted trees", "synthetic records", "yes", 61, 1404, *[HALF] * 6),
+)
 LEVELS = ("never", "former", "smokes", "unknown")
 
 
@@ -88,6 +102,9 @@ def results(names: tuple[str, ...], levels: tuple[str, ...] = LEVELS) -> Results
         seconds=12.3456,
         membership=MEMBERSHIP,
         disclosure=DISCLOSURE,
+        groups=GROUPS,
+        rules=RULES,
+        rebalancing=REBALANCING,
     )
 
 

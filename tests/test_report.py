@@ -90,8 +90,8 @@ def test_sections_stand_in_order(html: str) -> None:
     page = Page(html)
     sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
     assert sections == [
-        "summary", "schema", "columns", "pairs", "detection", "utility", "missingness",
-        "coverage", "privacy", "similarity", "record", "reading",
+        "summary", "schema", "columns", "pairs", "detection", "utility", "rebalancing", "groups",
+        "rules", "missingness", "coverage", "privacy", "similarity", "record", "reading",
     ]  # fmt: skip
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == [f"#{section}" for section in sections]
@@ -248,7 +248,7 @@ def test_empty_sections_do_not_break_the_page() -> None:
             **{name: getattr(few, name) for name in few.__dataclass_fields__},
             "metrics": (), "pairs": None, "histograms": (), "calibration": (),
             "rare_levels": (), "membership": (), "disclosure": (), "caps": (),
-            "not_measurable": (), "target": None,
+            "not_measurable": (), "target": None, "groups": (), "rules": (), "rebalancing": (),
             "rows": (20, 20, 0), "patients": (10, 20, 0), "ceiling_from": "halves",
         }
     )  # fmt: skip

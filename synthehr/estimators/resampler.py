@@ -15,6 +15,7 @@ from sklearn.utils.validation import column_or_1d
 
 from synthehr.errors import ConfigError
 from synthehr.estimators.frames import as_frame, fitted, like
+from synthehr.modes.classes import GUIDANCE
 from synthehr.modes.prior import PriorCorrection
 
 Counts = Mapping[Any, int]
@@ -47,6 +48,8 @@ class SynthResampler(BaseEstimator):
         Settings that differ from the defaults, as in `synthehr.Synthesizer`.
     allow_few : bool
         Whether classes of fewer than 20 records may grow.
+    guidance : float
+        How far added records are moved towards what sets their class apart; 0: not at all.
     random_state : int, RandomState or None
         Seed of the fit and of what is drawn.
 
@@ -73,12 +76,14 @@ class SynthResampler(BaseEstimator):
         model: str = "auto",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         allow_few: bool = False,
+        guidance: float = GUIDANCE,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.sampling_strategy = sampling_strategy
         self.model = model
         self.settings = settings
         self.allow_few = allow_few
+        self.guidance = guidance
         self.random_state = random_state
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
@@ -132,6 +137,7 @@ class SynthResampler(BaseEstimator):
             sizes,
             seed=seed,
             allow_few=self.allow_few,
+            guidance=self.guidance,
         )
         found = to_pandas(balanced.table, source.pandas_types)
         of_record = np.searchsorted(names, found[column].to_numpy(dtype=names.dtype))

@@ -17,7 +17,7 @@ from synthehr.encode.rare import holders
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError
 from synthehr.kernels import compute
-from synthehr.modes.classes import RATIO, classes_of, refuse_few, to_add
+from synthehr.modes.classes import GUIDANCE, RATIO, classes_of, refuse_few, to_add
 from synthehr.modes.given import wished
 from synthehr.modes.holes import Holes, known_codes, put_in
 from synthehr.modes.prior import PriorCorrection
@@ -30,9 +30,6 @@ MARK = "synthetic"
 """The column that says which records were added."""
 ROUNDS = 5
 """How often copies are drawn anew before they are left out."""
-GUIDANCE = 0.75
-"""How far added records are moved towards what sets their class apart: a model of few patients
-of a class draws them too much like everybody else."""
 COPIED = 10
 """A record that so many patients share is nobody's."""
 
