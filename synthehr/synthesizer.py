@@ -279,7 +279,7 @@ class Synthesizer:
         to: float | Mapping[str, float] = 0.5,
         *,
         allow_few: bool = False,
-        guidance: float = 0.75,
+        guidance: float = 0.0,
         seed: int | None = None,
     ) -> Rebalanced:
         """Add records of rare classes to a table, see `synthehr.run.rebalancing.rebalance`."""

@@ -42,7 +42,7 @@ def rebalance(
         typer.Option(
             "--guidance", help="How far they are moved towards what sets their class apart."
         ),
-    ] = 0.75,
+    ] = 0.0,
     seed: options.Seed = None,
     reading: options.Read = None,
     force: options.Force = False,

@@ -15,7 +15,6 @@ from sklearn.utils.validation import column_or_1d
 
 from synthehr.errors import ConfigError
 from synthehr.estimators.frames import as_frame, fitted, like
-from synthehr.modes.classes import GUIDANCE
 from synthehr.modes.prior import PriorCorrection
 
 Counts = Mapping[Any, int]
@@ -76,7 +75,7 @@ class SynthResampler(BaseEstimator):
         model: str = "auto",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         allow_few: bool = False,
-        guidance: float = GUIDANCE,
+        guidance: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.sampling_strategy = sampling_strategy

@@ -19,9 +19,6 @@ FEWEST = 20
 """Patients that a class needs: of fewer, what is drawn is what these few are like."""
 RATIO = 0.5
 """How large a class becomes beside the largest one, where nothing else is asked for."""
-GUIDANCE = 0.75
-"""How far added records are moved towards what sets their class apart: a model of few patients
-of a class draws them too much like everybody else."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from synthehr.encode.rare import holders
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError
 from synthehr.kernels import compute
-from synthehr.modes.classes import GUIDANCE, RATIO, classes_of, refuse_few, to_add
+from synthehr.modes.classes import RATIO, classes_of, refuse_few, to_add
 from synthehr.modes.given import wished
 from synthehr.modes.holes import Holes, known_codes, put_in
 from synthehr.modes.prior import PriorCorrection
@@ -71,7 +71,7 @@ def rebalance(
     *,
     seed: int,
     allow_few: bool = False,
-    guidance: float = GUIDANCE,
+    guidance: float = 0.0,
 ) -> Rebalanced:
     """Add records of rare classes, drawn under the condition that they are in the class.
 
@@ -107,7 +107,7 @@ def rebalance(
         )
     targets = [targets] if isinstance(targets, str) else targets
     if not 0 <= guidance < 10:
-        raise ConfigError("--guidance must be 0 or more, and below 10", hint="0.75 is usual")
+        raise ConfigError("--guidance must be 0 or more, and below 10", hint="0 leaves records as the model draws them")
     for name in targets:
         artifact.encoder.field_index(name)
     patient = artifact.schema.patient
