@@ -32,6 +32,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 Vector = NDArray[np.float64]
+MOST_LEVELS, REST = 200, "<rest>"
+"""scikit-learn's boosted trees take 255 levels at most."""
 
 
 def main() -> None:
@@ -75,10 +77,11 @@ def _alike(x: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFr
         if test[name].dtype.kind in "iufb":
             x[name], test[name] = x[name].astype(float), test[name].astype(float)
         else:
-            levels = sorted({*test[name].dropna().astype(str), *x[name].dropna().astype(str)})
-            for each in (x, test):
-                text = each[name].astype(object).where(each[name].notna(), None)
-                each[name] = pd.Categorical([None if v is None else str(v) for v in text], levels)
+            texts = [each[name].dropna().astype(str) for each in (x, test)]
+            levels = sorted(pd.concat(texts).value_counts().index[:MOST_LEVELS])
+            for each, text in zip((x, test), texts, strict=True):
+                shown = text.where(text.isin(levels), REST).reindex(each.index)
+                each[name] = pd.Categorical(shown, [*levels, REST])
     return x, test
 
 

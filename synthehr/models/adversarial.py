@@ -25,8 +25,9 @@ from torch.nn import functional
 from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.models.base import Batch, Loss
-from synthehr.models.critic import Critic, Records
+from synthehr.models.critic import Critic
 from synthehr.models.layers import Reader, around, divergence, place_surprise, residual_body
+from synthehr.models.records import Records, codes_of
 from synthehr.models.spans import Axes, Spans, gumbel
 
 WRITTEN = 50.0
@@ -194,13 +195,7 @@ class Generator(nn.Module):
     @torch.no_grad()
     def codes(self, chance: Chance, given: Tensor | None, closed: Tensor | float = 0.0) -> Tensor:
         """Make codes (B, 2, D) as `forward` makes records."""
-        one_hot, fraction = self(chance, given, closed)
-        tokens = self.spans.argmax(one_hot)
-        counts = self.axes.counts(self.spans.flat(tokens))
-        codes = torch.stack([tokens, torch.zeros_like(tokens)], dim=1)
-        parts = torch.minimum((fraction * counts).long(), counts - 1)
-        codes[:, 1, self.axes.with_parts] = parts
-        return codes
+        return codes_of(self.spans, self.axes, self(chance, given, closed))
 
     def walk(
         self,

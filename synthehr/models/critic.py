@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthehr.models.records import Records, records_of
 from synthehr.models.spans import Axes, Spans
-
-
-class Records(NamedTuple):
-    """Records as the critic sees them; gradients pass.
-
-    Attributes
-    ----------
-    one_hot : Tensor of shape (B, spans.width)
-        Tokens as indicators.
-    fraction : Tensor of shape (B, P)
-        Place within the token, in [0, 1], of the columns with parts.
-    """
-
-    one_hot: Tensor
-    fraction: Tensor
 
 
 class Block(nn.Module):
@@ -83,11 +69,7 @@ class Critic(nn.Module):
 
     def real(self, codes: Tensor, generator: torch.Generator) -> Records:
         """Show codes (B, 2, D) as records, at a random place within each part."""
-        one_hot = self.spans.one_hot(codes[:, 0])
-        parts = codes[:, 1, self.axes.with_parts]
-        inside = torch.rand(parts.shape, generator=generator, device=parts.device)
-        counts = self.axes.counts(self.spans.flat(codes[:, 0]))
-        return Records(one_hot, (parts + inside) / counts)
+        return records_of(self.spans, self.axes, codes, generator)
 
     def steepness(self, records: Records, given: Tensor | None) -> Tensor:
         """Squared norm of the score's gradient at each record, (B,)."""

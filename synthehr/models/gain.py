@@ -29,8 +29,8 @@ from torch.nn import functional
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.models.base import OPEN, Batch, Given, Legal, Loss, Model, refuse_conditions
-from synthehr.models.critic import Records
 from synthehr.models.layers import place_surprise, residual_body
+from synthehr.models.records import Records, codes_of, records_of
 from synthehr.models.spans import Axes, Spans, gumbel
 
 CHUNK = 8192
@@ -228,7 +228,7 @@ class GAIN(Model):
         known, told = self._hidden(len(codes), random)
         hint = torch.where(told, known.float(), 0.5)
         judged = (~told).float() / (~told).sum(1, keepdim=True)
-        real = self._shown(codes, random)
+        real = records_of(self.spans, self.axes, codes, random)
         with torch.no_grad():
             written = self.generator(real, known, random).records
         verdict = self.critic(self._mixed(real, written, known), hint)
@@ -263,13 +263,6 @@ class GAIN(Model):
         untold = luck[1] == luck[1].amax(1, keepdim=True)
         return known, told & ~untold
 
-    def _shown(self, codes: Tensor, generator: torch.Generator) -> Records:
-        """Show codes (B, 2, D) as records, at a random place within each part."""
-        parts = codes[:, 1, self.axes.with_parts]
-        inside = torch.rand(parts.shape, generator=generator, device=parts.device)
-        counts = self.axes.counts(self.spans.flat(codes[:, 0]))
-        return Records(self.spans.one_hot(codes[:, 0]), (parts + inside) / counts)
-
     def _mixed(self, real: Records, written: Records, known: Tensor) -> Records:
         """Put written cells where nothing is known."""
         return Records(
@@ -294,21 +287,13 @@ class GAIN(Model):
             closed[first : first + len(tokens)].masked_fill_(tokens.to(codes.device), -torch.inf)
         hidden, filled = holes, codes.clamp(min=0)
         for _ in range(1 + self.config.rounds):
-            records = self._shown(filled, generator)
-            drawn = self._codes(self.generator(records, ~hidden, generator, closed).records)
+            records = records_of(spans, self.axes, filled, generator)
+            written = self.generator(records, ~hidden, generator, closed).records
+            drawn = codes_of(spans, self.axes, written)
             filled = torch.where(hidden[:, None], drawn, filled)
             luck = torch.rand(holes.shape, generator=generator, device=codes.device)
             hidden = holes & (luck < 0.5)
         return filled
-
-    def _codes(self, records: Records) -> Tensor:
-        """Turn records into codes (B, 2, D)."""
-        tokens = self.spans.argmax(records.one_hot)
-        counts = self.axes.counts(self.spans.flat(tokens))
-        codes = torch.stack([tokens, torch.zeros_like(tokens)], dim=1)
-        parts = torch.minimum((records.fraction * counts).long(), counts - 1)
-        codes[:, 1, self.axes.with_parts] = parts
-        return codes
 
     @torch.no_grad()
     def sample(self, n: int, given: Given, generator: torch.Generator) -> Tensor:
@@ -330,7 +315,7 @@ class GAIN(Model):
         total = 0.0
         for part in codes.repeat(-(-HELD_OUT_MASKED // len(codes)), 1, 1).split(CHUNK):
             known, _ = self._hidden(len(part), random)
-            real = self._shown(part, random)
+            real = records_of(self.spans, self.axes, part, random)
             filled = self.generator(real, known, random)
             total += self._surprise(part, real, filled, known).sum().item()
         return total / (len(codes) * -(-HELD_OUT_MASKED // len(codes)))

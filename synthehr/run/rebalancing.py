@@ -107,7 +107,10 @@ def rebalance(
         )
     targets = [targets] if isinstance(targets, str) else targets
     if not 0 <= guidance < 10:
-        raise ConfigError("--guidance must be 0 or more, and below 10", hint="0 leaves records as the model draws them")
+        raise ConfigError(
+            "--guidance must be 0 or more, and below 10",
+            hint="0 leaves records as the model draws them",
+        )
     for name in targets:
         artifact.encoder.field_index(name)
     patient = artifact.schema.patient
