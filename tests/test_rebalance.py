@@ -14,6 +14,7 @@ import pytest
 from commands import refused, run
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
 from synthehr import Synthesizer, SynthResampler
 from synthehr.demo import simulate
@@ -210,6 +211,22 @@ def test_a_sampler_keeps_frames_and_restores_probabilities() -> None:
     real = (other["diagnosis"] == "sepsis").mean()
     assert restored.mean() == pytest.approx(real, abs=0.02)
     assert given[:, 1].mean() > 2 * real
+
+
+def test_it_works_in_a_pipeline_and_a_search_of_imbalanced_learn() -> None:
+    pipeline = pytest.importorskip("imblearn.pipeline")
+    frame = patients(1_000, 5, rare=0.1)[["crp", "age", "diagnosis"]].dropna()
+    y = (frame.pop("diagnosis") == "sepsis").astype(int)
+    quick = {"train": {"steps": 60}}
+    learn = pipeline.make_pipeline(
+        SynthResampler(settings=quick, random_state=0), LogisticRegression(C=np.inf)
+    )
+    grid = {"synthresampler__sampling_strategy": [0.3, 1.0]}
+    search = GridSearchCV(learn, grid, cv=2, scoring="recall").fit(frame, y)
+    # What is added is added where the learner learns, and never where it is tested.
+    recalls = search.cv_results_["mean_test_score"]
+    assert recalls[1] > recalls[0]
+    assert search.best_estimator_.predict(frame).shape == (len(frame),)
 
 
 @pytest.mark.parametrize("strategy", ["most", 1.5, {"x": 3}])
