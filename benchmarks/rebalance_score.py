@@ -78,7 +78,7 @@ def _alike(x: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFr
             x[name], test[name] = x[name].astype(float), test[name].astype(float)
         else:
             texts = [each[name].dropna().astype(str) for each in (x, test)]
-            levels = sorted(pd.concat(texts).value_counts().index[:MOST_LEVELS])
+            levels = sorted(pd.concat(texts).value_counts().head(MOST_LEVELS).index.tolist())
             for each, text in zip((x, test), texts, strict=True):
                 shown = text.where(text.isin(levels), REST).reindex(each.index)
                 each[name] = pd.Categorical(shown, [*levels, REST])
