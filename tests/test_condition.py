@@ -29,6 +29,11 @@ def text(value: str) -> Value:
     return Value(value, typed=False)
 
 
+def named(value: object) -> str:
+    """A name that two processes give alike: no address of an object in it."""
+    return "check" if callable(value) else str(value).split(" object at ")[0]
+
+
 @pytest.mark.parametrize(
     ("line", "column", "choices"),
     [
@@ -148,7 +153,7 @@ def draw(wish: Any, n: int | None = 1000, seed: int = 4) -> pa.Table:
             lambda v: dt.datetime(2023, 6, 1) <= v <= dt.datetime(2023, 7, 1),
         ),
     ],
-    ids=str,
+    ids=named,
 )
 def test_every_record_satisfies_the_condition(wish: Any, column: str, holds: Any) -> None:
     cells = draw(wish)[column].to_pylist()
@@ -216,7 +221,7 @@ def test_row_60_a_level_that_was_not_learned() -> None:
         {"sex": (1, 2)},
         {"age": object()},
     ],
-    ids=str,
+    ids=named,
 )
 def test_row_60_what_can_never_hold_is_refused(wish: Any) -> None:
     with pytest.raises(ConditionError) as found:
