@@ -28,6 +28,7 @@ def rare(n: int, seed: int, share: float = 0.06, told: float = 1.0) -> pa.Table:
         "lactate": pa.array(lactate, mask=rng.random(n) < 0.1),
         "ward": ward,
         "age": rng.normal(60, 15, n).round(),
+        "sex": rng.choice(["F", "M"], n),
         "sepsis": np.where(septic, "yes", "no"),
     })  # fmt: skip
 

@@ -157,9 +157,12 @@ def _smotenc(
     filled = _filled(x, categorical)
     wanted: Any = {"sampling_strategy": {True: int(y.sum()) + missing}}
     wanted |= {"random_state": int(rng.integers(2**31)), "k_neighbors": NEIGHBOURS}
-    mixed = categorical.any() and not categorical.all()
-    kind = over.SMOTENC if mixed else over.SMOTE
-    sampler = kind(np.flatnonzero(categorical), **wanted) if mixed else kind(**wanted)
+    if categorical.all():
+        sampler = over.SMOTEN(**wanted)
+    elif categorical.any():
+        sampler = over.SMOTENC(np.flatnonzero(categorical).tolist(), **wanted)
+    else:
+        sampler = over.SMOTE(**wanted)
     return sampler.fit_resample(filled, y)[0][len(x) :]
 
 
