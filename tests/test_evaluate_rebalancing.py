@@ -29,6 +29,7 @@ def rare(n: int, seed: int, share: float = 0.06, told: float = 1.0) -> pa.Table:
         "ward": ward,
         "age": rng.normal(60, 15, n).round(),
         "sex": rng.choice(["F", "M"], n),
+        "never measured": pa.nulls(n, pa.float64()),
         "sepsis": np.where(septic, "yes", "no"),
     })  # fmt: skip
 

@@ -77,8 +77,8 @@ def measure(
         measure_membership(task),
         measure_disclosure(task),
         measure_target(task, target, usual_groups(views) if groups is None else groups),
-        measure_every_column(task),
         Found(rebalancing=rebalancing_results(task, target)),
+        measure_every_column(task),
         measure_sdmetrics(task),
     ]
     metrics = [metric for part in found for metric in part.metrics]

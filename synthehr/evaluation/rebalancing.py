@@ -11,6 +11,7 @@ van den Goorbergh et al., 2022, doi:10.1093/jamia/ocac093 (what it does to proba
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -51,22 +52,23 @@ class Grown(NamedTuple):
 
 def rebalancing_results(task: Task, target: str | None) -> tuple[RebalancingResult, ...]:
     """Compare ways of dealing with the rarest level of the target; empty where none is rare."""
-    if target is None:
+    if target is None or len(task.views.columns) < 2:
         return ()
     j = [column.name for column in task.views.columns].index(target)
     rng = task.rng("rebalancing")
-    train = task.trained.sample(ROWS, rng)
-    chosen = _rare_level(task, j, train)
+    train, test = task.trained.sample(ROWS, rng), task.unseen.sample(ROWS, rng)
+    chosen = _rare_level(task, j, train, test)
     if chosen is None:
         return ()
     if not task.clock.allows(0.6):
         task.clock.too_late("rebalancing")
         return ()
+    task.clock.cap("rebalancing", ROWS, task.trained.rows, "training records")
     level, label = chosen
     categorical = np.delete(task.views.categorical, j)
     x, y = _split(train, j, level)
-    x_test, y_test = _split(task.unseen, j, level)
-    draws = bootstrap_weights(_patients(task.unseen, j), rng, draws=100)
+    x_test, y_test = _split(test, j, level)
+    draws = bootstrap_weights(_patients(test, j), rng, draws=100)
     ways = _ways(task, j, level, x, y, categorical, rng)
     found = []
     for learner, fit in (("logistic regression", _logistic), ("boosted trees", _boosting)):
@@ -86,14 +88,14 @@ def rebalancing_results(task: Task, target: str | None) -> tuple[RebalancingResu
     return tuple(found)
 
 
-def _rare_level(task: Task, j: int, train: View) -> tuple[float, str] | None:
+def _rare_level(task: Task, j: int, train: View, test: View) -> tuple[float, str] | None:
     """Choose the rarest level that enough patients hold; None where that one is not rare."""
     column = train.values[:, j]
     values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
     if not 2 <= len(values) <= (TARGET_LEVELS if not task.views.categorical[j] else np.inf):
         return None
     for value, count in sorted(zip(values, counts, strict=True), key=lambda each: each[1]):
-        if _held(train, j, value) >= LEAST_TRAINED and _held(task.unseen, j, value) >= SMALLEST:
+        if _held(train, j, value) >= LEAST_TRAINED and _held(test, j, value) >= SMALLEST:
             levels = task.views.columns[j].levels
             label = levels[int(value)] if levels else f"{value:g}"
             return (float(value), label) if count <= RARE * counts.sum() else None
@@ -174,6 +176,7 @@ def _filled(x: Matrix, categorical: NDArray[np.bool_]) -> Matrix:
 
 def _logistic(grown: Grown, categorical: NDArray[np.bool_], x_test: Matrix) -> Vector:
     from sklearn.compose import make_column_transformer
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -189,7 +192,11 @@ def _logistic(grown: Grown, categorical: NDArray[np.bool_], x_test: Matrix) -> V
         (OneHotEncoder(handle_unknown="ignore", min_frequency=SMALLEST), np.flatnonzero(levels)),
     )
     model = make_pipeline(columns, LogisticRegression(max_iter=2000, class_weight=_weight(grown)))
-    return model.fit(described(grown.x), grown.y).predict_proba(described(x_test))[:, 1]
+    with warnings.catch_warnings():
+        # the last digits of a fit do not matter
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(described(grown.x), grown.y)
+    return model.predict_proba(described(x_test))[:, 1]
 
 
 def _boosting(grown: Grown, categorical: NDArray[np.bool_], x_test: Matrix) -> Vector:

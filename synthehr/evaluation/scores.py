@@ -12,6 +12,8 @@ Measure = Literal["AUROC", "R2"]
 Weighted = Callable[[NDArray[np.float64] | None], float]
 """A figure of n records as a function of their weights, shape (n,); None: all 1."""
 
+KNOWN = 20
+"""Known cells that a column needs for the boosted trees."""
 POOLED_AFTER = 250
 """Levels beyond this many are one level to the boosted trees, which take 255 at most."""
 
@@ -75,8 +77,13 @@ def r2_of(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> Weighte
 
 
 def for_trees(values: NDArray[np.float64], categorical: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Pool the codes beyond the commonest `POOLED_AFTER` levels; (N, D) in and out."""
+    """Pool the codes beyond the commonest `POOLED_AFTER` levels; (N, D) in and out.
+
+    Columns with hardly a known cell become constant: they teach nothing, and a fold in which
+    all is null is an error of scikit-learn's.
+    """
     pooled = values.copy(order="F")
+    pooled[:, (~np.isnan(pooled)).sum(0) < KNOWN] = 0.0
     codes = pooled[:, categorical]
     codes[codes >= POOLED_AFTER] = POOLED_AFTER
     pooled[:, categorical] = codes
