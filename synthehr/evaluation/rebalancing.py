@@ -23,17 +23,14 @@ from numpy.typing import NDArray
 from synthehr.evaluation.group_results import RebalancingResult
 from synthehr.evaluation.metric import Estimate, between, bootstrap_weights
 from synthehr.evaluation.results import SMALLEST
-from synthehr.evaluation.scores import for_trees, trees
+from synthehr.evaluation.scores import auroc_of, for_trees, trees
 from synthehr.evaluation.task import Task
 from synthehr.evaluation.utility import TARGET_LEVELS
 from synthehr.evaluation.views import View
+from synthehr.modes.classes import FEWEST, RATIO
 
-LEAST_TRAINED = 20
-"""A class of fewer training patients is not judged."""
 RARE = 0.25
 """A class of a larger share is not rare."""
-RATIO = 0.5
-"""The rare class grows to this share of the others."""
 ROWS = 10_000
 NEIGHBOURS = 5
 TREES: dict[str, Any] = {"max_iter": 100}
@@ -95,7 +92,7 @@ def _rare_level(task: Task, j: int, train: View, test: View) -> tuple[float, str
     if not 2 <= len(values) <= (TARGET_LEVELS if not task.views.categorical[j] else np.inf):
         return None
     for value, count in sorted(zip(values, counts, strict=True), key=lambda each: each[1]):
-        if _held(train, j, value) >= LEAST_TRAINED and _held(test, j, value) >= SMALLEST:
+        if _held(train, j, value) >= FEWEST and _held(test, j, value) >= SMALLEST:
             levels = task.views.columns[j].levels
             label = levels[int(value)] if levels else f"{value:g}"
             return (float(value), label) if count <= RARE * counts.sum() else None
@@ -177,26 +174,23 @@ def _filled(x: Matrix, categorical: NDArray[np.bool_]) -> Matrix:
 def _logistic(grown: Grown, categorical: NDArray[np.bool_], x_test: Matrix) -> Vector:
     from sklearn.compose import make_column_transformer
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    gaps = np.isnan(grown.x).any(0) & ~categorical
-
-    def described(x: Matrix) -> Matrix:
-        return np.hstack([_filled(x, categorical), np.isnan(x[:, gaps])])
-
-    levels = np.concatenate([categorical, np.zeros(gaps.sum(), dtype=bool)])
+    numbers = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    levels = OneHotEncoder(handle_unknown="ignore", min_frequency=SMALLEST)
     columns = make_column_transformer(
-        (StandardScaler(), np.flatnonzero(~levels)),
-        (OneHotEncoder(handle_unknown="ignore", min_frequency=SMALLEST), np.flatnonzero(levels)),
+        (make_pipeline(numbers, StandardScaler()), np.flatnonzero(~categorical)),
+        (levels, np.flatnonzero(categorical)),
     )
     model = make_pipeline(columns, LogisticRegression(max_iter=2000, class_weight=_weight(grown)))
     with warnings.catch_warnings():
         # the last digits of a fit do not matter
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(described(grown.x), grown.y)
-    return model.predict_proba(described(x_test))[:, 1]
+        model.fit(grown.x, grown.y)
+    return model.predict_proba(x_test)[:, 1]
 
 
 def _boosting(grown: Grown, categorical: NDArray[np.bool_], x_test: Matrix) -> Vector:
@@ -213,7 +207,7 @@ def _figures(
     chance: Vector, truth: NDArray[np.bool_], seen: float, share: float, draws: Matrix
 ) -> dict[str, Estimate]:
     """Score chances; calibration once the class shares before growing are put back."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
+    from sklearn.metrics import average_precision_score
 
     odds = np.log(np.clip(chance, 1e-6, 1 - 1e-6) / np.clip(1 - chance, 1e-6, 1))
     restored = odds + np.log(share / (1 - share)) - np.log(seen / (1 - seen))
@@ -224,7 +218,7 @@ def _figures(
         return 0.5 * sum(float(np.average(right[c], weights=weights[c])) for c in (truth, ~truth))
 
     scores: dict[str, Callable[[Vector], float]] = {
-        "auroc": lambda w: float(roc_auc_score(truth, chance, sample_weight=w)),
+        "auroc": auroc_of(truth, chance),
         "auprc": lambda w: float(average_precision_score(truth, chance, sample_weight=w)),
         "balanced_accuracy": balanced,
         "brier": lambda w: float(np.average((inside - truth) ** 2, weights=w)),

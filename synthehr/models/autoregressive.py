@@ -102,6 +102,7 @@ class Autoregressive(Model):
             "width": 128,
             "blocks": 2,
             "dropout": 0.0,
+            # Norms are taken layer by layer, and shared slopes are no layer.
             "head_frequencies": 0,
             "frequencies": 3,
             "own_share": 1.0,
@@ -133,7 +134,7 @@ class Autoregressive(Model):
     def sized(
         cls, fields: Fields, n_records: int, settings: Mapping[str, Any]
     ) -> AutoregressiveConfig:
-        """Choose width and dropout by the number of records, with the user's settings on top."""
+        """Choose by the number of records, with the user's settings on top."""
         if n_records < 1_500:
             size = AutoregressiveConfig(
                 width=128,

@@ -28,6 +28,7 @@ from torch.nn import functional
 
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
+from synthehr.models.adversarial import adversarial_width
 from synthehr.models.base import OPEN, Batch, Given, Legal, Loss, Model, refuse_conditions
 from synthehr.models.layers import place_surprise, residual_body
 from synthehr.models.records import Records, codes_of, records_of
@@ -205,8 +206,7 @@ class GAIN(Model):
     @classmethod
     def sized(cls, fields: Fields, n_records: int, settings: Mapping[str, Any]) -> GAINConfig:
         """Choose the width by the number of records and columns."""
-        width = 128 if n_records < 5_000 else 256 if len(fields) <= 30 else 384
-        return apply(GAINConfig(width=width), settings)
+        return apply(GAINConfig(width=adversarial_width(fields, n_records)), settings)
 
     @classmethod
     def train_config(cls, fields: Fields, n_records: int, config: GAINConfig) -> TrainConfig:
@@ -280,16 +280,12 @@ class GAIN(Model):
     ) -> Tensor:
         """Fill the open cells of records at once, then random halves of them again."""
         self.eval()
-        spans, holes = self.spans, codes[:, 0] == OPEN
-        closed = torch.zeros(spans.width, device=codes.device)
-        for column, tokens in barred.items():
-            first = int(spans.start[column])
-            closed[first : first + len(tokens)].masked_fill_(tokens.to(codes.device), -torch.inf)
+        closed, holes = self.spans.closed(barred), codes[:, 0] == OPEN
         hidden, filled = holes, codes.clamp(min=0)
         for _ in range(1 + self.config.rounds):
-            records = records_of(spans, self.axes, filled, generator)
+            records = records_of(self.spans, self.axes, filled, generator)
             written = self.generator(records, ~hidden, generator, closed).records
-            drawn = codes_of(spans, self.axes, written)
+            drawn = codes_of(self.spans, self.axes, written)
             filled = torch.where(hidden[:, None], drawn, filled)
             luck = torch.rand(holes.shape, generator=generator, device=codes.device)
             hidden = holes & (luck < 0.5)
@@ -312,10 +308,11 @@ class GAIN(Model):
     def held_out_loss(self, codes: Tensor) -> float:
         """Mean surprise at a hidden cell of the records, in nats, by masks from a fixed seed."""
         random = torch.Generator(codes.device).manual_seed(0)
+        codes = codes.repeat(-(-HELD_OUT_MASKED // len(codes)), 1, 1)
         total = 0.0
-        for part in codes.repeat(-(-HELD_OUT_MASKED // len(codes)), 1, 1).split(CHUNK):
+        for part in codes.split(CHUNK):
             known, _ = self._hidden(len(part), random)
             real = records_of(self.spans, self.axes, part, random)
             filled = self.generator(real, known, random)
             total += self._surprise(part, real, filled, known).sum().item()
-        return total / (len(codes) * -(-HELD_OUT_MASKED // len(codes)))
+        return total / len(codes)

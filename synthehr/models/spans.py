@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -87,6 +87,14 @@ class Spans(nn.Module):
         """Best token of each column, (B, D), from scores (B, width)."""
         spans = self.cut(scores.float() + self.padding)
         return torch.cat([span.argmax(2) for span in spans], dim=1)[:, self.rank]
+
+    def closed(self, barred: Mapping[int, Tensor]) -> Tensor:
+        """Give ``-inf`` at barred tokens, (size,) bool by column, else 0; (width,)."""
+        closed = torch.zeros(self.width, device=self.start.device)
+        for column, tokens in barred.items():
+            first = int(self.start[column])
+            closed[first : first + len(tokens)].masked_fill_(tokens.to(closed.device), -torch.inf)
+        return closed
 
     def draw(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one token a column, (B, D), from logits (B, width)."""

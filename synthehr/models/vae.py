@@ -318,11 +318,7 @@ class VAE(Model):
         these: pseudo-Gibbs sampling (Rezende, Mohamed and Wierstra 2014, arXiv:1401.4082, F).
         """
         self.eval()
-        spans, is_open = self.network.spans, codes == OPEN
-        closed = torch.zeros(spans.width, device=codes.device)
-        for column, tokens in barred.items():
-            first = int(spans.start[column])
-            closed[first : first + len(tokens)].masked_fill_(tokens.to(codes.device), -torch.inf)
+        closed, is_open = self.network.spans.closed(barred), codes == OPEN
         prior = torch.randn(
             len(codes), self.config.latent, generator=generator, device=codes.device
         )
