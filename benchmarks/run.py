@@ -5,6 +5,7 @@
     python benchmarks/run.py dp --data adult --epsilons 1,3 --rivals dpmm-mst --peers DIR
     python benchmarks/run.py dp-step
     python benchmarks/run.py impute --data adult --kinds mar --shares 0.3 --rivals missforest
+    python benchmarks/run.py coverage --cohorts 40
     python benchmarks/run.py rebalance --data stroke --rivals none,weights,smotenc --peers DIR
     python benchmarks/run.py table --update-readme
 
@@ -21,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import coverage
 import dp
 import dp_step
 import impute
@@ -34,7 +36,7 @@ from bars import judge
 from plot import plot
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("quality", "speed", "dp", "dp-step", "impute", "rebalance", "table")
+SUITES = ("quality", "speed", "dp", "dp-step", "impute", "coverage", "rebalance", "table")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
         help="such as mean,hotdeck,iterative,knn,missforest,miceforest",
     )
     fill.set_defaults(run=run_impute)
+    cover = commands.add_parser(
+        "coverage", parents=[common, fits], help="how often 95 % intervals hold the truth"
+    )
+    cover.add_argument("--sizes", type=_numbers, default=list(coverage.SIZES))
+    cover.add_argument("--cohorts", type=int, default=coverage.COHORTS)
+    cover.add_argument("--models", type=_names, default=["autoregressive"])
+    cover.add_argument("--rivals", type=_names, default=["whole", "cases", "iterative"])
+    cover.set_defaults(run=run_coverage)
     grow = commands.add_parser(
         "rebalance", parents=[common, fits], help="grow a rare class, and judge classifiers"
     )
@@ -165,6 +175,15 @@ def run_impute(options: argparse.Namespace) -> int:
         options.options,
     )
     return _run_jobs(jobs, options, options.out / "impute.jsonl", impute.run_filling)
+
+
+def run_coverage(options: argparse.Namespace) -> int:
+    """Simulate cohorts, take cells away, fill and pool; print what the intervals held."""
+    path, sizes = options.out / "coverage.jsonl", [int(size) for size in options.sizes]
+    jobs = coverage.plan(sizes, options.models, options.rivals, options.cohorts, options.options)
+    code = _run_jobs(jobs, options, path, coverage.run_cohort)
+    print(coverage.coverage_table(list(records.latest(records.read(path)).values())))
+    return code
 
 
 class Job(Protocol):

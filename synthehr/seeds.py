@@ -8,7 +8,8 @@ import numpy as np
 
 from synthehr.errors import ConfigError
 
-SPLIT, ENCODER, WEIGHTS, TRAINING, SAMPLE, CHECK, IMPUTATION, REBALANCING, PARITY = range(9)
+SPLIT, ENCODER, WEIGHTS, TRAINING, SAMPLE = range(5)
+CHECK, IMPUTATION, REBALANCING, PARITY, RESAMPLING = range(5, 10)
 """Streams of randomness that share nothing but the seed."""
 
 _FRESH_BITS = 53

@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from synthehr.encode.fields import Field, Fields
+from synthehr.models.copula import Copula
 from synthehr.models.layers import PerColumnLinear, Residual
 from synthehr.models.ranks import RankHead, own_scale, rank_features, rank_width
 
@@ -62,7 +63,7 @@ class AnyOrderNetwork(nn.Module):
     ----------
     fields : Fields
         The columns.
-    width, blocks, embedding, frequencies, part_width, head_frequencies : int
+    width, blocks, embedding, frequencies, part_width, head_frequencies, factors, estimates : int
     dropout, own_share : float
         See `synthehr.models.autoregressive.AutoregressiveConfig`.
     """
@@ -79,6 +80,8 @@ class AnyOrderNetwork(nn.Module):
         part_width: int,
         head_frequencies: int,
         own_share: float,
+        factors: int,
+        estimates: int,
     ) -> None:
         super().__init__()
         sizes = np.array([field.size for field in fields])
@@ -100,6 +103,9 @@ class AnyOrderNetwork(nn.Module):
             *(Residual(width, width, dropout) for _ in range(blocks)), nn.LayerNorm(width)
         )
         self.token_head = nn.Linear(width, tokens)
+        self.copula = None
+        if factors and self.ordered:
+            self.copula = Copula(fields, factors, estimates)
         self.rank_head = None
         if head_frequencies and self.ordered:
             self.rank_head = RankHead(fields, self.ordered, own, width, head_frequencies)
@@ -112,7 +118,7 @@ class AnyOrderNetwork(nn.Module):
             # The heads start at the marginals, so that training only has to learn what differs.
             self.token_head.weight.mul_(0.1)
             self.token_head.bias.copy_(torch.from_numpy(np.concatenate([
-                np.log((field.shares + 1e-4) / (1 + 1e-4 * field.size)) for field in fields
+                starting_logits(field) for field in fields
             ])))  # fmt: skip
 
         ranks = np.zeros((tokens, self.most_parts, ranked), np.float32)
@@ -124,7 +130,12 @@ class AnyOrderNetwork(nn.Module):
         self.register_buffer("offsets", torch.tensor(self.starts[:-1]), False)
         self.register_buffer("ordered_index", torch.tensor(self.ordered, dtype=torch.long), False)
         self.register_buffer("parted_index", torch.tensor(self.parted, dtype=torch.long), False)
+        self.with_null = [d for d, field in enumerate(fields) if has_null(field)]
+        nulls = [self.starts[column] + int(fields[column].null or 0) for column in self.with_null]
+        self.register_buffer("null_columns", torch.tensor(self.with_null, dtype=torch.long), False)
+        self.register_buffer("nulls", torch.tensor(nulls, dtype=torch.long), False)
         membership = np.repeat(np.eye(columns, dtype=np.float32), sizes, axis=0)
+        membership[nulls] = 0.0
         self.register_buffer("membership", torch.from_numpy(membership), False)
 
     ranks: Tensor
@@ -133,6 +144,8 @@ class AnyOrderNetwork(nn.Module):
     ordered_index: Tensor
     parted_index: Tensor
     membership: Tensor
+    null_columns: Tensor
+    nulls: Tensor
 
     def hidden(self, codes: Tensor, known: Tensor) -> Tensor:
         """Look at the known cells, (B, D) bool, of codes (B, 2, D); (B, width)."""
@@ -152,7 +165,18 @@ class AnyOrderNetwork(nn.Module):
         else:
             weight = self.rank_head(self.token_head.weight)
             logits = functional.linear(hidden, weight, self.token_head.bias)
+        if self.copula is not None:
+            logits = logits + self.copula.logits(codes, known)
         losses = cast(Tensor, ColumnCrossEntropy.apply(logits, tokens, self.membership))
+        if self.with_null:
+            # Null or not, and only then which value: who lacks a cell says nothing of values.
+            gone = torch.zeros_like(tokens, dtype=torch.bool)
+            gone[:, self.null_columns] = tokens[:, self.null_columns] == self.nulls
+            odds = logits[:, self.nulls].float()
+            missing = functional.binary_cross_entropy_with_logits(
+                odds, gone[:, self.null_columns].float(), reduction="none"
+            )
+            losses = losses.masked_fill(gone, 0.0).index_add(1, self.null_columns, missing)
         if not self.parted:
             return losses
         tokens = tokens[:, self.parted_index]
@@ -178,13 +202,31 @@ class AnyOrderNetwork(nn.Module):
             added = added + functional.linear(ranks, piece)
         return added
 
-    def token_logits(self, hidden: Tensor, column: int) -> Tensor:
-        """Logits of one column's tokens; (B, size)."""
+    def column_logits(self, hidden: Tensor, column: int, added: Tensor | None) -> Tensor:
+        """Logits of one column's tokens, (B, size): of null against all values; of these.
+
+        What the copula adds, (B, size), is added.
+        """
         span = slice(self.starts[column], self.starts[column + 1])
         weight, bias = self.token_head.weight[span], self.token_head.bias[span]
         if self.rank_head is not None:
             weight = self.rank_head.of_column(column, weight)
-        return functional.linear(hidden, weight, bias).float().clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
+        logits = functional.linear(hidden, weight, bias).float()
+        if added is not None:
+            logits = logits + added
+        return logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
+
+    def with_values(self, logits: Tensor, column: int) -> Tensor:
+        """Turn `column_logits` into those of one softmax; (B, size)."""
+        if column not in self.with_null:
+            return logits
+        null = self.nulls[self.with_null.index(column)] - self.starts[column]
+        values = logits.index_fill(1, null[None], -torch.inf).logsumexp(1)
+        return logits.index_add(1, null[None], values[:, None])
+
+    def token_logits(self, hidden: Tensor, column: int, added: Tensor | None) -> Tensor:
+        """Logits of one column's tokens, (B, size), null among them."""
+        return self.with_values(self.column_logits(hidden, column, added), column)
 
     def part_logits(self, hidden: Tensor, column: int, tokens: Tensor) -> Tensor:
         """Logits of the parts of one column's tokens, (B,); (B, P)."""
@@ -194,6 +236,20 @@ class AnyOrderNetwork(nn.Module):
         tokens = tokens + self.starts[column]
         units = functional.silu(raised + self.part_embedding(tokens))
         return (units @ self.part_fall.weight[index]).float() + self.part_bias[tokens]
+
+
+def has_null(field: Field) -> bool:
+    """Whether a column can be null and can be something else."""
+    return field.null is not None and field.size > 1
+
+
+def starting_logits(field: Field) -> NDArray[np.float64]:
+    """Give logits by which a column's tokens have their shares; (size,)."""
+    logits = np.log((field.shares + 1e-4) / (1 + 1e-4 * field.size))
+    if has_null(field):
+        share = field.shares[field.null]
+        logits[field.null] = np.log((share + 1e-4) / (1 - share + 1e-4))
+    return logits
 
 
 def fill_tables(

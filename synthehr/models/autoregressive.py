@@ -24,7 +24,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from synthehr.config import TrainConfig
+from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Batch, Given, Legal, Loss, Model
@@ -69,6 +69,12 @@ class AutoregressiveConfig:
     own_share : float
         How much a numeric token has for itself beside its rank, in its embedding at the start
         and in the head; 1: as much as a level.
+    factors : int
+        Of the Gaussian copula from which the chances of numeric tokens start; 0: from their
+        shares alone.
+    estimates : int
+        How often it is estimated: on all records, and on resampled patients, for draws that
+        know how unsure it is.
     """
 
     width: int = 256
@@ -81,6 +87,19 @@ class AutoregressiveConfig:
     next_weight: float = 0.5
     head_frequencies: int = 0
     own_share: float = 1.0
+    factors: int = 0
+    estimates: int = 21
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("width", "blocks", "embedding", "part_width", "estimates"):
+            if getattr(self, name) < 1:
+                raise out_of_range(name, "at least 1")
+        for name in ("frequencies", "head_frequencies", "factors"):
+            if getattr(self, name) < 0:
+                raise out_of_range(name, "at least 0")
+        if not 0 <= self.dropout < 1:
+            raise out_of_range("dropout", "at least 0 and below 1")
 
 
 @final
@@ -104,6 +123,8 @@ class Autoregressive(Model):
             "dropout": 0.0,
             # Norms are taken layer by layer, and shared slopes are no layer.
             "head_frequencies": 0,
+            # It is estimated from the records, outside of the ledger.
+            "factors": 0,
             "frequencies": 3,
             "own_share": 1.0,
         }
@@ -123,6 +144,8 @@ class Autoregressive(Model):
             part_width=config.part_width,
             head_frequencies=config.head_frequencies,
             own_share=config.own_share,
+            factors=config.factors,
+            estimates=config.estimates,
         )
 
     @classmethod
@@ -143,10 +166,11 @@ class Autoregressive(Model):
                 frequencies=1,
                 head_frequencies=1,
                 own_share=0.1,
+                factors=12,
             )
         elif n_records < 15_000:
             size = AutoregressiveConfig(
-                embedding=12, dropout=0.4, head_frequencies=3, own_share=0.2
+                embedding=12, dropout=0.4, head_frequencies=3, own_share=0.2, factors=12
             )
         elif n_records < 50_000:
             size = AutoregressiveConfig(head_frequencies=3)
@@ -173,6 +197,11 @@ class Autoregressive(Model):
             patience=6,
             evaluations=16,
         )
+
+    def begin(self, codes: Tensor, patients: Tensor | None, generator: torch.Generator) -> None:
+        """Estimate the copula."""
+        if self.network.copula is not None:
+            self.network.copula.learn(codes, patients, generator)
 
     def losses(self, batch: Batch, step: int) -> Iterator[Loss]:
         """Yield one loss: the record's negative log-likelihood in nats, estimated."""
@@ -249,10 +278,11 @@ class Autoregressive(Model):
         barred: Mapping[int, Tensor],
         generator: torch.Generator,
         legal: Legal | None = None,
+        draw: int = 0,
     ) -> Tensor:
         """Draw the open cells of records one column after the other."""
         self.eval()
-        return complete_records(self.network, self.fields, codes, barred, generator, legal)
+        return complete_records(self.network, self.fields, codes, barred, generator, legal, draw)
 
     @torch.no_grad()
     def token_chances(self, codes: Tensor, barred: Mapping[int, Tensor]) -> tuple[Tensor, ...]:

@@ -204,6 +204,7 @@ class Model(nn.Module, ABC):
         barred: Mapping[int, Tensor],
         generator: torch.Generator,
         legal: Legal | None = None,
+        draw: int = 0,
     ) -> Tensor:
         """Draw the open cells of records, jointly and given all others, without gradients.
 
@@ -217,6 +218,9 @@ class Model(nn.Module, ABC):
             Which of its numbers a record gets hangs on the record's place alone.
         legal : Legal or None
             Rules that records keep; a model may leave them to the caller.
+        draw : int
+            From 1 on, which of several draws that are to differ as much as the model is unsure;
+            0: one draw by its best estimate. A model that knows of no doubt takes no notice.
 
         Returns
         -------
@@ -247,6 +251,19 @@ class Model(nn.Module, ABC):
         Equal records have equal scores. None, where the model knows no likelihood.
         """
         return None
+
+    def begin(self, codes: Tensor, patients: Tensor | None, generator: torch.Generator) -> None:
+        """Learn what is learned before training, from the records trained on.
+
+        Parameters
+        ----------
+        codes : Tensor of shape (N, 2, D), int64
+            The records. None of them is seen under differential privacy: this is not called.
+        patients : Tensor of shape (N,), int64, or None
+            Whose each of them is; None where each record is a patient.
+        generator : torch.Generator
+            The source of all randomness.
+        """
 
     def finish(self, codes: Tensor) -> None:
         """Do what is left to do after training, with the records trained on, (N, 2, D)."""

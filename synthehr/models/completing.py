@@ -14,7 +14,8 @@ from torch import Tensor
 from synthehr.encode.fields import Fields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Given, Legal
-from synthehr.models.reveal import course, reached, start, without, wrong_parts
+from synthehr.models.partial import reveal, start
+from synthehr.models.reveal import course, reached, without, wrong_parts
 
 
 def complete_records(
@@ -24,22 +25,25 @@ def complete_records(
     barred: Mapping[int, Tensor],
     generator: torch.Generator,
     legal: Legal | None = None,
+    estimate: int = 0,
 ) -> Tensor:
     """Draw the open cells of records, (n, 2, D); parameters as of `Model.complete`.
 
     A column is computed for the records alone in which it is open.
     """
     n = len(codes)
-    partial = start(network, fields, n, Given(codes))
+    partial = start(network, fields, n, Given(codes), estimate)
     order = range(len(fields)) if legal is None else legal.order
     for column in order:
         # Drawn for every record, so that a record's numbers hang on no other's holes.
         chance = torch.rand(2, n, generator=generator, device=codes.device)
-        rows = torch.nonzero(~partial.known[:, column])[:, 0]
+        is_open = ~partial.known[:, column]
+        rows = torch.nonzero(is_open)[:, 0]
         if not len(rows):
             continue
         hidden: Tensor = network.body(partial.first[rows])
-        logits = _without(network.token_logits(hidden, column), barred.get(column))
+        logits = network.token_logits(hidden, column, partial.added(network, column, rows))
+        logits = _without(logits, barred.get(column))
         drawn = partial.codes[rows]
         lawful = None if legal is None else legal.allowed(column, drawn, partial.known[rows])
         if lawful is not None:
@@ -51,8 +55,7 @@ def complete_records(
                 logits = without(logits, wrong_parts(lawful, tokens, logits))
             drawn[:, 1, column] = reached(course(logits), chance[1, rows])
         partial.codes[rows] = drawn
-        partial.first[rows] += network.column_input(column, drawn)
-        partial.known[rows, column] = True
+        reveal(network, partial, column, is_open)
     return partial.codes
 
 
@@ -63,9 +66,13 @@ def token_chances(
 
     One pass tells it of every column: none of the open cells is looked at.
     """
-    hidden = network.body(start(network, fields, len(codes), Given(codes)).first)
+    partial = start(network, fields, len(codes), Given(codes))
+    hidden = network.body(partial.first)
     return tuple(
-        _without(network.token_logits(hidden, column), barred.get(column)).softmax(1)
+        _without(
+            network.token_logits(hidden, column, partial.added(network, column)),
+            barred.get(column),
+        ).softmax(1)
         for column in range(len(fields))
     )
 

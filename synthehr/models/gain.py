@@ -277,6 +277,7 @@ class GAIN(Model):
         barred: Mapping[int, Tensor],
         generator: torch.Generator,
         legal: Legal | None = None,
+        draw: int = 0,
     ) -> Tensor:
         """Fill the open cells of records at once, then random halves of them again."""
         self.eval()

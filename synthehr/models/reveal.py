@@ -12,7 +12,7 @@ Rubin 1987, doi:10.1080/01621459.1987.10478461).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ from synthehr.encode.fields import Fields
 from synthehr.errors import ConditionError
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import NOTHING_GIVEN, OPEN, Given, Legal
+from synthehr.models.partial import Partial, reveal, start
 
 CANDIDATES = 32
 """Draws of the restricted columns among which one is chosen."""
@@ -29,42 +30,6 @@ SETTLING_RECORDS = 4096
 SETTLING_ROUNDS = 5
 PSEUDO_COUNT = 10.0
 """Added to both counts in raking, so that a rare token does not follow the noise of few draws."""
-
-
-@dataclass
-class Partial:
-    """Records of which some columns are known.
-
-    Attributes
-    ----------
-    codes : Tensor of shape (n, 2, D), int64
-        Tokens and parts; 0 where unknown.
-    known : Tensor of shape (n, D), bool
-        Whether token and part are known.
-    first : Tensor of shape (n, width)
-        First layer of the network, to which each known column adds.
-    log_chance : Tensor of shape (n,)
-        Logarithm of the chance that the restrictions drawn so far hold.
-    evenly : bool
-        Whether alike records share out their random numbers evenly. Completions of given
-        cells do not: between-imputation variances need independent draws.
-    """
-
-    codes: Tensor
-    known: Tensor
-    first: Tensor
-    log_chance: Tensor
-    evenly: bool
-
-    def copy(self) -> Partial:
-        """Copy what drawing changes in place."""
-        return replace(
-            self,
-            codes=self.codes.clone(),
-            known=self.known.clone(),
-            first=self.first.clone(),
-            log_chance=self.log_chance.clone(),
-        )
 
 
 class Guide(NamedTuple):
@@ -79,7 +44,8 @@ class Guide(NamedTuple):
 
     def sharpened(self, network: AnyOrderNetwork, column: int, logits: Tensor) -> Tensor:
         """Move logits, (n, size), away from those without the given cells."""
-        free = network.token_logits(network.body(self.free.first), column)
+        hidden = network.body(self.free.first)
+        free = network.token_logits(hidden, column, self.free.added(network, column))
         return logits + self.strength * (logits.log_softmax(1) - free.log_softmax(1))
 
 
@@ -138,11 +104,11 @@ def settle_shares(network: AnyOrderNetwork, fields: Fields, generator: torch.Gen
     partial = start(network, fields, SETTLING_RECORDS, NOTHING_GIVEN)
     for column, field in enumerate(fields):
         hidden = network.body(partial.first)
-        logits = network.token_logits(hidden, column)
+        logits = network.column_logits(hidden, column, partial.added(network, column))
         wanted = torch.from_numpy(field.shares).to(logits) * len(logits)
         shift = torch.zeros_like(wanted)
         for _ in range(SETTLING_ROUNDS):
-            drawn = (logits + shift).softmax(1).sum(0)
+            drawn = network.with_values(logits + shift, column).softmax(1).sum(0)
             shift += ((wanted + PSEUDO_COUNT) / (drawn + PSEUDO_COUNT)).log()
         network.token_head.bias[network.starts[column] : network.starts[column + 1]] += shift
         _draw(network, partial, column, generator, last_layer=hidden)
@@ -182,32 +148,6 @@ def _all_or_nothing(weights: Tensor) -> bool:
     )
 
 
-def start(network: AnyOrderNetwork, fields: Fields, n: int, given: Given) -> Partial:
-    """Begin with the given cells."""
-    device = network.offsets.device
-    codes = torch.zeros(n, 2, len(fields), dtype=torch.int64, device=device)
-    known = torch.zeros(n, len(fields), dtype=torch.bool, device=device)
-    log_chance, evenly = torch.zeros(n, device=device), given.codes is None
-    partial = Partial(codes, known, network.nothing_known(n), log_chance, evenly)
-    if given.codes is None:
-        return partial
-    for column, field in enumerate(fields):
-        token, part = given.codes[:, 0, column], given.codes[:, 1, column]
-        settled = (token != OPEN) & ((part != OPEN) | (not field.has_parts))
-        codes[:, 0, column] = token.where(settled, 0)
-        codes[:, 1, column] = part.where(settled, 0).clamp_(min=0)
-        reveal(network, partial, column, settled)
-    return partial
-
-
-def reveal(network: AnyOrderNetwork, partial: Partial, column: int, rows: Tensor) -> None:
-    """Let the network see a column in some rows."""
-    if bool(rows.any()):
-        added = network.column_input(column, partial.codes)
-        partial.first += added if bool(rows.all()) else added * rows[:, None]
-        partial.known[:, column] |= rows
-
-
 def _draw(
     network: AnyOrderNetwork,
     partial: Partial,
@@ -224,7 +164,7 @@ def _draw(
     if not bool(rows.any()):
         return
     hidden: Tensor = network.body(partial.first) if last_layer is None else last_layer
-    logits = network.token_logits(hidden, column)
+    logits = network.token_logits(hidden, column, partial.added(network, column))
     if guide is not None:
         logits = guide.sharpened(network, column, logits)
     drawn_from, log_chance = logits, torch.zeros_like(partial.log_chance)
@@ -283,12 +223,16 @@ def _choose(first: Partial, other: Partial, generator: torch.Generator) -> Parti
     both = torch.logaddexp(first.log_chance, other.log_chance)
     noise = torch.rand(both.shape, generator=generator, device=both.device)
     take = noise.log() < other.log_chance - both
-    return Partial(
-        other.codes.where(take[:, None, None], first.codes),
-        other.known.where(take[:, None], first.known),
-        other.first.where(take[:, None], first.first),
-        both,
-        first.evenly,
+    factors = first.factors
+    if factors is not None and other.factors is not None:
+        factors = other.factors.where(take, factors)
+    return replace(
+        first,
+        codes=other.codes.where(take[:, None, None], first.codes),
+        known=other.known.where(take[:, None], first.known),
+        first=other.first.where(take[:, None], first.first),
+        log_chance=both,
+        factors=factors,
     )
 
 

@@ -311,6 +311,7 @@ class VAE(Model):
         barred: Mapping[int, Tensor],
         generator: torch.Generator,
         legal: Legal | None = None,
+        draw: int = 0,
     ) -> Tensor:
         """Draw the open cells of records by reading and writing them again and again.
 

@@ -31,7 +31,7 @@ from synthehr.run.private import (
 from synthehr.run.summary import HeldOut, independent_loss, shape
 from synthehr.schema.doubts import doubts
 from synthehr.schema.table import Schema
-from synthehr.seeds import CHECK, ENCODER, TRAINING, derived, generator
+from synthehr.seeds import CHECK, ENCODER, RESAMPLING, TRAINING, derived, generator
 from synthehr.split import held_out, patients_of
 from synthehr.train import Callback, History, Runtime, train
 
@@ -88,6 +88,7 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Preparat
         encoding=encoding,
         training=apply(training, options.settings.get("train", {})),
         patients=None if patients is None else int(patients.max()) + 1,
+        owners=owners,
         options=options,
         warnings=(
             *source.warnings,
@@ -156,6 +157,9 @@ def _train(
     resume: bool,
 ) -> History:
     codes, options = torch.from_numpy(prepared.codes), prepared.options
+    owners = None if prepared.owners is None else torch.from_numpy(prepared.owners)
+    random = torch.Generator().manual_seed(derived(options.seed, RESAMPLING))
+    prepared.model.begin(codes, owners, random)
     history = train(
         prepared.model,
         codes,

@@ -49,6 +49,25 @@ class Draws:
     unlawful: int = 0
 
 
+class _Stream(NamedTuple):
+    """Which block of which draw; `doubtful` where it is one of several."""
+
+    seed: int
+    draw: int
+    block: int
+    doubtful: bool
+
+    @property
+    def path(self) -> tuple[int, ...]:
+        """Path of the seeds of its random numbers."""
+        return self.seed, IMPUTATION, self.draw, self.block
+
+    @property
+    def of_model(self) -> int:
+        """Number of the draw as the model counts: 0 for its best estimate alone."""
+        return self.draw + 1 if self.doubtful else 0
+
+
 class _Law(NamedTuple):
     """The rules of a fit that speak of a table's columns, and the masks of all."""
 
@@ -108,7 +127,7 @@ def impute(
         if max_minutes is not None and draw and taken * (draw + 1) / draw > 60 * max_minutes:
             return
         for block, start in enumerate(range(0, holes.table.num_rows, BLOCK)):
-            stream = (seed, draw, block)
+            stream = _Stream(seed, draw, block, doubtful=draws > 1)
             table, left = _filled(artifact, law, holes, start, stream, point=draws == 0)
             count.unlawful += left
             if draws > 1:
@@ -178,7 +197,7 @@ def _filled(
     law: _Law,
     holes: Holes,
     start: int,
-    stream: tuple[int, int, int],
+    stream: _Stream,
     *,
     point: bool,
 ) -> tuple[pa.Table, int]:
@@ -188,11 +207,11 @@ def _filled(
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     if not masks:
         return with_computed(law.rules, part), 0
-    encoder, (seed, draw, block) = artifact.encoder, stream
+    encoder, path = artifact.encoder, stream.path
     known = known_codes(holes, encoder, start, start + part.num_rows)
     # A whole block, so that a record's random numbers hang on its place alone.
     codes = functional.pad(known, (0, 0, 0, 0, 0, BLOCK - len(known)))
-    random = torch.Generator().manual_seed(derived(seed, IMPUTATION, draw, block))
+    random = torch.Generator().manual_seed(derived(*path))
     if point:
         columns = dict(zip(encoder.modelled, encoder.columns, strict=True))
         found = token_chances(artifact.model, encoder.fields, codes, random)
@@ -202,11 +221,12 @@ def _filled(
 
     def again(rows: NDArray[np.int64], nth: int) -> pa.Table:
         chosen = {name: mask[rows] for name, mask in masks.items()}
-        path = (seed, IMPUTATION, draw, block, len(encoder.columns) + nth)
-        cells = _drawn(artifact, law, codes[torch.from_numpy(rows)], chosen, random, path)
+        other = (*path, len(encoder.columns) + nth)
+        some = codes[torch.from_numpy(rows)]
+        cells = _drawn(artifact, law, some, chosen, random, other, stream.of_model)
         return _merged(part.take(pa.array(rows)), chosen, cells)
 
-    cells = _drawn(artifact, law, codes, masks, random, (seed, IMPUTATION, draw, block))
+    cells = _drawn(artifact, law, codes, masks, random, path, stream.of_model)
     filled, left = _merged(part, masks, cells), 0
     between = law.rules.kept_while_drawing
     if between.rules:
@@ -221,11 +241,13 @@ def _drawn(
     masks: Mapping[str, NDArray[np.bool_]],
     random: torch.Generator,
     path: tuple[int, ...],
+    draw: int,
 ) -> dict[str, pa.Array]:
     """Draw the cells of the columns that have holes."""
     encoder = artifact.encoder
     with _quick():
-        drawn = artifact.model.complete(codes, _nulls(encoder.fields), random, law.legal).numpy()
+        nulls = _nulls(encoder.fields)
+        drawn = artifact.model.complete(codes, nulls, random, law.legal, draw).numpy()
     cells = {
         # each column by numbers of its own, whether others have holes here or not
         name: column.decode(drawn[:, 0, place], drawn[:, 1, place], generator(*path, place))

@@ -50,8 +50,6 @@ class PrivatePart(NamedTuple):
         Records that hold what was measured of columns, and nobody's.
     pairs : PairMarginals
         What was measured of pairs of columns.
-    patients : ndarray of shape (N,), int64, or None
-        Patient of each record.
     """
 
     plan: Plan
@@ -59,7 +57,6 @@ class PrivatePart(NamedTuple):
     ledger: Ledger
     made_up: NDArray[np.int16]
     pairs: PairMarginals
-    patients: NDArray[np.int64] | None
 
     def planned(self) -> Ledger:
         """Give the ledger as it is after training."""
@@ -88,6 +85,8 @@ class Preparation:
         How the encoder was fitted.
     patients : int or None
         Number of patients; None where each record is one.
+    owners : ndarray of shape (N,), int64, or None
+        Patient of each of the encoded records.
     options : Options
         What the user chose.
     warnings : tuple of str
@@ -107,6 +106,7 @@ class Preparation:
     training: TrainConfig
     encoding: EncodeConfig
     patients: int | None
+    owners: NDArray[np.int64] | None
     options: Options
     warnings: tuple[str, ...]
     private: PrivatePart | None = None

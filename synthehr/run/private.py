@@ -135,6 +135,7 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         encoding=encoding,
         training=training,
         patients=None if patients is None else budget.patients,
+        owners=patients,
         options=options,
         warnings=(),
         private=PrivatePart(
@@ -143,7 +144,6 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
             ledger=ledger.charged(measured.entry, of_pairs),
             pairs=pairs,
             made_up=encoder.encode(measured.table),
-            patients=patients,
         ),
         rules=options.rules,
     )
@@ -168,7 +168,7 @@ def train_private(
     made_up = torch.from_numpy(part.made_up)
     slots = Slots(
         codes.to(runtime.device),
-        part.patients,
+        prepared.owners,
         plan.training.rate,
         plan.slots,
         Conditions.of(prepared.model, prepared.encoder.fields),
