@@ -155,9 +155,10 @@ class Copula(nn.Module):
             mix = self.mix(0)
             found = posterior(mix, *self._values(codes, known))
             means, loadings, noises = (of[: len(self.score_of)] for of in mix)
-            variance = noises + ((loadings @ found.spread) * loadings).sum(2)
+            square = (loadings[:, :, None] * loadings[:, None]).flatten(1)
+            variance = noises + found.spread.flatten(1) @ square.T
             tilts = _tilts(means + found.centre @ loadings.T, variance)
-            return _added([tilt[:, self.score] for tilt in tilts], self.basis)
+            return _added([tilt.index_select(1, self.score) for tilt in tilts], self.basis)
 
     def nothing_known(self, n: int, estimate: int) -> Posterior:
         """Factors of n records of which no cell is known."""
@@ -245,5 +246,6 @@ def _tilts(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _added(tilts: list[Tensor], basis: Tensor) -> Tensor:
     """Weigh 1, x and x² of tokens, (3, V), by what each has of (B, V)."""
-    logits = tilts[0] * basis[0] + tilts[1] * basis[1] + tilts[2] * basis[2]
-    return LIMIT * torch.tanh(logits / LIMIT)
+    logits = tilts[0] * basis[0]
+    logits.addcmul_(tilts[1], basis[1]).addcmul_(tilts[2], basis[2])
+    return logits.clamp_(-LIMIT, LIMIT)
