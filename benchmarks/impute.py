@@ -18,7 +18,12 @@ from quality import ChildFailed, Places, checked, ensure_split, last_json
 from records import Record
 
 HERE = Path(__file__).resolve().parent
-ENVIRONMENTS = {"miceforest": "impute"}
+ENVIRONMENTS = {
+    "miceforest": "impute",
+    "hyperimpute": "hyper",
+    "hyperimpute-gain": "hyper",
+    "hyperimpute-miwae": "hyper",
+}
 """Rivals that need another environment than ours; all others need scikit-learn alone."""
 MODELS = ("autoregressive", "vae")
 DATA = ("adult", "stroke", "default_credit", "shoppers", "heart_disease", "diabetes130")

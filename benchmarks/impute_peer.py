@@ -8,6 +8,8 @@ iterative   scikit-learn's IterativeImputer: Bayesian ridge, draws by sample_pos
 knn         scikit-learn's KNNImputer
 missforest  random forests in turn, by IterativeImputer (Stekhoven and Buehlmann 2012)
 miceforest  miceforest, boosted trees with predictive mean matching
+hyperimpute, hyperimpute-gain, hyperimpute-miwae
+            hyperimpute: the best of several learners for each column in turn; and its GAIN, MIWAE
 
 Levels are numbered for those that know numbers only, and rounded back. Prints JSON: seconds of
 the fit with the point estimates, and of a draw.
@@ -21,6 +23,7 @@ import resource
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -175,6 +178,15 @@ def miceforest(table: pd.DataFrame, seed: int) -> Filled:
     )
 
 
+def hyperimpute(table: pd.DataFrame, seed: int, plugin: str = "hyperimpute") -> Filled:
+    imputers = import_module("hyperimpute.plugins.imputers")
+
+    number, levels = numbered(table)
+    made = imputers.Imputers().get(plugin, random_state=seed).fit_transform(number)
+    filled = spelled(np.asarray(made, dtype=float), table, levels)
+    return filled, filled
+
+
 RIVALS: dict[str, Callable[[pd.DataFrame, int], Filled]] = {
     "mean": mean,
     "hotdeck": hotdeck,
@@ -182,6 +194,9 @@ RIVALS: dict[str, Callable[[pd.DataFrame, int], Filled]] = {
     "knn": knn,
     "missforest": missforest,
     "miceforest": miceforest,
+    "hyperimpute": hyperimpute,
+    "hyperimpute-gain": partial(hyperimpute, plugin="gain"),
+    "hyperimpute-miwae": partial(hyperimpute, plugin="miwae"),
 }
 
 if __name__ == "__main__":

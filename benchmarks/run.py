@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rivals",
         type=_names,
         default=[],
-        help="such as mean,hotdeck,iterative,knn,missforest,miceforest",
+        help="such as mean,hotdeck,iterative,knn,missforest,miceforest,hyperimpute",
     )
     fill.set_defaults(run=run_impute)
     cover = commands.add_parser(
