@@ -11,7 +11,8 @@ on average by the factor
 
     N(x; m, v) / N(x; 0, 1) = exp(-(log v + m² / v) / 2 + x m / v - x² (1 / v - 1) / 2),
 
-whose logarithm is added to the token's logit. Null has no score and gets nothing.
+whose logarithm is added to the token's logit. Null has no score and gets nothing. (Zhao and
+Udell 2020, arXiv:1910.12845, impute mixed tables by such a copula with a full covariance.)
 
 Shapes: B records, D columns, V tokens, M values: S scores, then indicators of levels. Levels
 are known but not predicted: this is left to the network, which does it better.
