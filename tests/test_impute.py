@@ -89,25 +89,6 @@ def test_missing_cells_of_a_record_agree_with_one_another() -> None:
     assert ((filled["visits"] > 3) == ill).mean() > 0.95
 
 
-def test_a_small_table_keeps_the_slope_of_one_number_on_another() -> None:
-    rng = np.random.default_rng(0)
-    age = rng.normal(60, 15, 600).round()
-    frame = pd.DataFrame({
-        "age": age,
-        "pressure": (100 + 0.4 * age + rng.normal(0, 15, 600)).round(),
-        "sex": rng.choice(["f", "m"], 600),
-        "bmi": rng.normal(25, 4, 600).round(1),
-    })  # fmt: skip
-    missing = rng.random(600) < 0.4
-    holes = frame.mask(
-        pd.DataFrame({"pressure": missing}).reindex(columns=frame.columns, fill_value=False)
-    )
-    filled = Synthesizer(seed=0).fit(holes).impute(pd.concat([holes[missing]] * 10), seed=1)
-    slope = np.polyfit(filled["age"], filled["pressure"], 1)[0]
-    # By tokens that do not know their neighbours it is .14.
-    assert 0.24 < slope < 0.5
-
-
 def test_several_draws_differ_in_what_was_missing_alone() -> None:
     holes = holed(truth(300, 4), 5)
     draws = fitted().impute(holes, draws=3, seed=6)
