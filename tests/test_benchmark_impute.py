@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import coverage
 import impute_score
 from impute_peer import hotdeck, mean
 from masks import KINDS, holes
@@ -73,3 +74,16 @@ def test_the_truth_scores_best_and_margins_alone_score_worse() -> None:
 
 def test_what_was_learned_from_completed_records_is_judged_on_complete_ones() -> None:
     assert impute_score.downstream(table(), table(1), "target") > 0.99
+
+
+def test_coverage_is_counted_over_cohorts_by_quantity() -> None:
+    jobs = coverage.plan([500], ["autoregressive"], ["whole"], cohorts=4)
+    assert [job.rival for job in jobs] == [False, True] * 4
+    measured = []
+    for job in jobs:
+        figures = {"estimate": 1.5, "low": 0.0, "high": 2.0, "truth": 1.0}
+        figures["covered"] = not job.rival or job.seed > 0
+        measured.append(job.record() | {"quantities": {"mean": figures}})
+    ours, whole = coverage.coverage_table(measured).splitlines()[2:]
+    assert ours.endswith("| autoregressive | mean | 4 | 1.000 | +0.5000 | 2.0000 |")
+    assert whole.endswith("| whole | mean | 4 | 0.750 | +0.5000 | 2.0000 |")
