@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from synthehr.errors import ArtifactError, ConfigError, GateError
+from synthehr.errors import ConfigError, GateError
 from synthehr.gates import check_claim, release_failures
 
 if TYPE_CHECKING:
@@ -87,9 +84,10 @@ def release(
         more than was asked for: there is no folder then.
     """
     from synthehr.io import read, write_table
+    from synthehr.io.folder import check_folder, replacing_folder
     from synthehr.seeds import settled
 
-    _check_folder(folder, force)
+    check_folder(folder, "a release", _is_release, force)
     _refuse_figures(privacy, limits, target)
     source = read(table)
     prepared = synthesizer.prepare(
@@ -107,7 +105,7 @@ def release(
     synthesizer.train(prepared)
     ledger = None if privacy is None else check_claim(synthesizer.record, privacy)
     seed = settled(synthesizer.seed)
-    with _made(folder, force) as draft:
+    with replacing_folder(folder, "a release", _is_release, force=force) as draft:
         tell("drawing records")
         records, types = synthesizer.sample_batches(n, seed=seed), synthesizer.schema.pandas_types
         drawn = write_table(records, draft / DATA, pandas_types=types)
@@ -244,53 +242,5 @@ def _sign(folder: Path) -> dict[str, str]:
     return sums
 
 
-def _check_folder(folder: Path, force: bool) -> None:
-    if not folder.parent.is_dir():
-        raise ArtifactError(f"the folder of {folder.name} does not exist", hint="make it first")
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise ArtifactError(f"{folder.name} is not a folder", hint="name another place with -o")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not force:
-        raise ArtifactError(
-            f"{folder.name} exists already and was left as it is",
-            hint="choose another name, or replace it with --force",
-        )
-    if not (folder / SUMS).is_file():
-        raise ArtifactError(
-            f"{folder.name} holds other files than a release and was left as it is",
-            hint="name another folder with -o",
-        )
-
-
-@contextmanager
-def _made(folder: Path, force: bool) -> Iterator[Path]:
-    """Give a draft folder to fill, and put it in place of `folder` at the end."""
-    from synthehr.io.lock import beside, locked, not_written
-
-    with locked(folder):
-        draft, old = beside(folder, ".part"), beside(folder, ".old")
-        try:
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(mode=0o700)
-            yield draft
-            _check_folder(folder, force)
-            if folder.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                folder.rename(old)
-            draft.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-            _synchronise(folder.parent)
-        except OSError as error:
-            raise not_written(folder, error) from None
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-
-
-def _synchronise(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _is_release(folder: Path) -> bool:
+    return (folder / SUMS).is_file()

@@ -15,24 +15,10 @@ from synthehr.schema.column import Answer, Column, nearest, shown
 from synthehr.schema.identifiers import suspicion
 from synthehr.schema.kinds import count_distinct, guess
 from synthehr.schema.table import Schema
-from synthehr.schema.words import words_of
+from synthehr.schema.words import names_a_patient
 
 __all__ = ["arrow_type", "check", "complete", "infer", "refuse_open", "resolve"]
 
-_PATIENT_WORDS = {"patient", "subject", "person", "participant", "randid", "pat"}
-_PATIENT_TAILS = {
-    "",
-    "id",
-    "nbr",
-    "no",
-    "nr",
-    "number",
-    "num",
-    "key",
-    "identifier",
-    "ref",
-    "pseudonym",
-}
 _SAY_PII = (
     "Say --pii drop (leave out), --pii surrogate (replace by made-up ids) or --pii keep (model as "
     'they are), or set "pii" of each in schema.json.'
@@ -175,16 +161,7 @@ def _with_roles(
 def _find_patient(columns: list[Column], table: pa.Table) -> str | None:
     found = []
     for column in columns:
-        words = words_of(column.name)
-        joined = "".join(words)
-        alike = (
-            len(words) <= 2
-            and bool(words)
-            and (
-                (words[0] in _PATIENT_WORDS and "".join(words[1:]) in _PATIENT_TAILS)
-                or joined in {f"{a}{b}" for a in _PATIENT_WORDS for b in _PATIENT_TAILS}
-            )
-        )
+        alike = names_a_patient(column.name)
         whole = (
             column.kind in ("id", "integer", "categorical") and "double" not in column.arrow_type
         )

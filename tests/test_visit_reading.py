@@ -1,0 +1,207 @@
+"""Visits in and out: sorted, static columns found, and each layout comes back as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthehr.errors import ArtifactError, InputError
+from synthehr.io.visits import VisitTable, read_visits, write_visits
+
+LONG = pa.table(
+    {
+        "patient_id": ["b", "a", "b", "a", "c", "b"],
+        "sex": ["f", "m", "f", "m", None, "f"],
+        "day": pa.array([30, 0, 0, 7, 4, 30], pa.int16()),
+        "hr": [80.0, 70.5, None, 71.0, 66.0, 81.0],
+        "stage": pa.array([1, 1, 1, 2, 3, 1], pa.int8()),
+    }
+)
+PERSONS = pa.table({"id": [3, 1, 2], "sex": ["f", None, "m"], "age": [40, 50, 60]})
+VISITS = pa.table({"id": [2, 1, 2], "day": [1.5, 0.0, 0.0], "hr": [70, None, 72]})
+
+
+def _pylist(visits: VisitTable) -> list[dict]:
+    return visits.table.to_pylist()
+
+
+def test_rows_are_sorted_and_ties_keep_the_order_of_the_file():
+    visits = read_visits(LONG, patient="patient_id", time="day")
+    assert visits.table["patient_id"].to_pylist() == ["a", "a", "b", "b", "b", "c"]
+    assert visits.table["hr"].to_pylist() == [70.5, 71.0, None, 80.0, 81.0, 66.0]
+    assert visits.offsets().tolist() == [0, 2, 5, 6]
+    assert visits.layout == "long"
+
+
+def test_static_columns_are_those_that_change_within_no_patient():
+    visits = read_visits(LONG, patient="patient_id", time="day")
+    assert visits.static == ("sex",)
+    assert visits.varying == ("hr", "stage")
+    assert visits.patients().to_pylist() == [
+        {"patient_id": "a", "sex": "m"},
+        {"patient_id": "b", "sex": "f"},
+        {"patient_id": "c", "sex": None},
+    ]
+    assert read_visits(LONG, patient="patient_id", time="day", static=()).static == ()
+    with pytest.raises(InputError, match="stage is declared static and changes within 1 patient"):
+        read_visits(LONG, patient="patient_id", time="day", static=["sex", "stage"])
+
+
+def test_a_null_is_a_value_of_its_own_for_static_columns():
+    table = pa.table({"patient": [1, 1], "day": [0, 1], "smoker": [None, True]})
+    assert read_visits(table, patient="patient", time="day").static == ()
+
+
+def test_patient_and_time_are_found_by_name_and_type():
+    visits = read_visits(LONG)
+    assert (visits.patient, visits.time) == ("patient_id", "day")
+    with pytest.raises(InputError, match="no columns look like the times"):
+        read_visits(LONG.drop_columns("day"))
+    with pytest.raises(InputError, match="no columns are named as ids"):
+        read_visits(LONG.drop_columns("patient_id"))
+
+
+def test_without_a_second_visit_all_columns_vary_and_a_warning_says_so():
+    visits = read_visits(LONG.slice(4, 1), patient="patient_id", time="day")
+    assert visits.static == ()
+    assert "no patient has a second visit" in visits.warnings[-1]
+
+
+TIMES = {
+    "int": pa.array([5, 3, 4], pa.uint64()),
+    "float": pa.array([5.5, -3.0, 4.0], pa.float32()),
+    "date": pa.array([50, 30, 40], pa.date32()),
+    "date64": pa.array([50, 30, 40], pa.int32()).cast(pa.date32()).cast(pa.date64()),
+    "moment": pa.array([50, 30, 40], pa.timestamp("ns", "Europe/Paris")),
+    "span": pa.array([50, 30, 40], pa.duration("ms")),
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_irregular_times_of_every_kind_are_sorted_and_come_back(kind, tmp_path):
+    table = pa.table({"id": [1, 1, 1], "t": TIMES[kind], "x": [2, 0, 1]})
+    visits = read_visits(table, patient="id", time="t")
+    assert visits.table["x"].to_pylist() == [0, 1, 2]
+    write_visits(visits, tmp_path / "out.arrow")
+    assert read_visits(tmp_path / "out.arrow", time="t", patient="id").table.equals(visits.table)
+
+
+@pytest.mark.parametrize("column", ["patient_id", "day"])
+def test_rows_without_id_or_time_are_counted_and_refused_without_a_value(column):
+    cells = LONG[column].to_pylist()
+    spoilt = LONG.set_column(
+        LONG.schema.get_field_index(column), column, pa.array([None, *cells[1:5], None])
+    )
+    with pytest.raises(InputError, match=f"{column} is null in 2 of 6 rows") as caught:
+        read_visits(spoilt, patient="patient_id", time="day")
+    assert not {"a", "b", "c"} & set(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    ("patient", "time", "told"),
+    [
+        ("hr", "day", "patient column hr has the type double"),
+        ("patient_id", "sex", "time column sex"),
+        ("patient_id", "dya", "no column dya"),
+        ("day", "day", "as patient and as time"),
+    ],
+)
+def test_columns_that_cannot_take_the_part_are_refused(patient, time, told):
+    with pytest.raises(InputError, match=told):
+        read_visits(LONG.slice(3, 3), patient=patient, time=time)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(-3, 3), st.one_of(st.none(), st.integers(0, 9))),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_reading_sorts_stably_and_reading_again_changes_nothing(rows):
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(("id", "t", "x"))})
+    visits = read_visits(table, patient="id", time="t")
+    expected = sorted(rows, key=lambda row: row[:2])
+    assert [tuple(row.values()) for row in _pylist(visits)] == expected
+    again = read_visits(visits.table, patient="id", time="t")
+    assert again.table.equals(visits.table)
+    assert again.static == visits.static
+
+
+def test_pandas_types_come_back(tmp_path):
+    frame = LONG.to_pandas().astype({"day": "Int32", "sex": "category"})
+    frame["hr"] = frame["hr"].astype("Float32")
+    visits = read_visits(frame, patient="patient_id", time="day")
+    write_visits(visits, tmp_path / "out.parquet")
+    expected = frame.sort_values(["patient_id", "day"], kind="stable").reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "out.parquet"), expected, check_categorical=False
+    )
+
+
+def test_thousands_of_visits_of_one_patient_stand_beside_one():
+    order = np.random.default_rng(0).permutation(5001)
+    table = pa.table({"id": np.r_[np.zeros(5000, int), 1][order], "t": np.r_[:5001][order]})
+    visits = read_visits(table, patient="id", time="t")
+    assert visits.offsets().tolist() == [0, 5000, 5001]
+    assert visits.table["t"].to_pylist() == list(range(5001))
+
+
+def test_two_tables_are_joined_on_the_patient_and_come_back(tmp_path):
+    visits = read_visits((PERSONS, VISITS), patient="id", time="day")
+    assert visits.static == ("sex", "age")
+    assert _pylist(visits) == [
+        {"id": 1, "sex": None, "age": 50, "day": 0.0, "hr": None},
+        {"id": 2, "sex": "m", "age": 60, "day": 0.0, "hr": 72},
+        {"id": 2, "sex": "m", "age": 60, "day": 1.5, "hr": 70},
+    ]
+    assert visits.warnings == ("1 patients without visits were left out.",)
+    assert write_visits(visits, tmp_path / "out") == 3
+    again = read_visits(tmp_path / "out", patient="id", time="day")
+    assert again.table.equals(visits.table)
+    assert (again.static, again.layout, again.warnings) == (visits.static, "two-tables", ())
+
+
+def test_ids_of_two_tables_may_differ_in_width_but_not_in_kind():
+    narrow = VISITS.set_column(0, "id", VISITS["id"].cast(pa.int16()))
+    assert read_visits((PERSONS, narrow), time="day").table["id"].type == pa.int16()
+    text = VISITS.set_column(0, "id", pa.array(["x7", "1", "2"]))
+    with pytest.raises(InputError, match="1 visits belong to no patient") as caught:
+        read_visits((PERSONS, text), time="day")
+    assert "x7" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("persons", "visits", "told"),
+    [
+        (pa.concat_tables([PERSONS, PERSONS]), VISITS, "3 rows of patients it has already"),
+        (PERSONS.slice(0, 2), VISITS, "2 visits belong to no patient"),
+        (PERSONS.append_column("hr", PERSONS["age"]), VISITS, "hr stands in both tables"),
+        (PERSONS.drop_columns("id"), VISITS, "no column id"),
+    ],
+    ids=["twice", "unknown", "both", "no id"],
+)
+def test_two_tables_that_do_not_fit_are_refused(persons, visits, told):
+    with pytest.raises(InputError, match=told):
+        read_visits((persons, visits), patient="id", time="day")
+
+
+def test_a_folder_is_replaced_only_by_force_and_only_if_it_holds_nothing_else(tmp_path):
+    visits = read_visits((PERSONS, VISITS), patient="id", time="day")
+    out = tmp_path / "out"
+    write_visits(visits, out)
+    with pytest.raises(ArtifactError, match="exists already"):
+        write_visits(visits, out)
+    write_visits(visits, out, force=True)
+    (out / "thesis.txt").write_text("kept")
+    with pytest.raises(ArtifactError, match="other files"):
+        write_visits(visits, out, force=True)
+    assert (out / "thesis.txt").read_text() == "kept"
+    with pytest.raises(ArtifactError, match="are a folder of files"):
+        write_visits(visits, tmp_path / "out.parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
