@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synthehr.modes.pooling import Pooled, pool
     from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Column, Schema
+    from synthehr.sequence_synthesizer import SequenceSynthesizer
     from synthehr.synthesizer import Synthesizer, load
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __all__ = [
     "Report",
     "Rules",
     "Schema",
+    "SequenceSynthesizer",
     "SynthImputer",
     "SynthResampler",
     "SynthehrError",
@@ -45,6 +47,7 @@ _HOMES = {
     "Report": "synthehr.evaluation.report",
     "Rules": "synthehr.modes.constraints",
     "Schema": "synthehr.schema.table",
+    "SequenceSynthesizer": "synthehr.sequence_synthesizer",
     "SynthImputer": "synthehr.estimators.imputer",
     "SynthResampler": "synthehr.estimators.resampler",
     "SynthehrError": "synthehr.errors",

@@ -20,8 +20,10 @@ from synthehr.modes.constraints import NO_RULES, Rules
 if TYPE_CHECKING:
     import torch
 
+    from synthehr.encode.sequence import SequenceEncoder
     from synthehr.encode.table import TableEncoder
     from synthehr.models.base import Model
+    from synthehr.models.sequence_base import SequenceModel
     from synthehr.schema.table import Schema
 
 FORMAT = 1
@@ -79,7 +81,17 @@ class Artifact(NamedTuple):
         return NO_RULES if kept is None else Rules.from_json(kept)
 
 
-def save(path: Path | str, artifact: Artifact, *, force: bool = False) -> None:
+class SequenceArtifact(NamedTuple):
+    """A loaded model file of visits; attributes as of `Artifact`."""
+
+    model: SequenceModel
+    encoder: SequenceEncoder
+    schema: Schema
+    record: dict[str, Any]
+    config: Any
+
+
+def save(path: Path | str, artifact: Artifact | SequenceArtifact, *, force: bool = False) -> None:
     """Write a model file, atomically.
 
     Parameters
@@ -109,7 +121,7 @@ def save(path: Path | str, artifact: Artifact, *, force: bool = False) -> None:
     write_bytes(Path(path), to_bytes(artifact), force=force)
 
 
-def to_bytes(artifact: Artifact) -> bytes:
+def to_bytes(artifact: Artifact | SequenceArtifact) -> bytes:
     """Lay a fitted model out as the bytes of its file; equal input gives equal bytes."""
     import torch
 
@@ -136,9 +148,45 @@ def to_bytes(artifact: Artifact) -> bytes:
 
 def load(path: Path | str, *, model: type[Model] | None = None) -> Artifact:
     """Read a model file; parameters and errors as `synthehr.Synthesizer.load`."""
+    loaded = load_either(path, model=model)
+    if isinstance(loaded, Artifact):
+        return loaded
+    raise ArtifactError(
+        "the model file is one of visits, and this is for models of tables",
+        hint="in Python load it with SequenceSynthesizer.load",
+    )
+
+
+def load_sequences(
+    path: Path | str, *, model: type[SequenceModel] | None = None
+) -> SequenceArtifact:
+    """Read a model file of visits; parameters and errors as `synthehr.SequenceSynthesizer.load`."""
+    loaded = load_either(path, model=model)
+    if isinstance(loaded, SequenceArtifact):
+        return loaded
+    raise ArtifactError(
+        "the model file is one of a table, and this is for models of visits",
+        hint="in Python load it with Synthesizer.load",
+    )
+
+
+def load_either(
+    path: Path | str, *, model: type[Model] | type[SequenceModel] | None = None
+) -> Artifact | SequenceArtifact:
+    """Read a model file, of a table or of visits."""
     container = open_container(Path(path))
-    content = _checked(container)
-    return _restore(content, unpack(container), model)
+    return _restore(_checked(container), unpack(container), model)
+
+
+def of_visits(path: Path | str) -> bool:
+    """Whether a model file is one of visits; errors as `read_metadata`."""
+    return holds_visits(read_metadata(path).content)
+
+
+def holds_visits(content: Mapping[str, Any]) -> bool:
+    """Whether what a model file says of itself is said of a model of visits."""
+    encoder = content.get("encoder")
+    return isinstance(encoder, Mapping) and "clock" in encoder
 
 
 def read_metadata(path: Path | str) -> Metadata:
@@ -178,8 +226,11 @@ def _checked(container: Container) -> dict[str, Any]:
 
 
 def _restore(
-    content: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], model: type[Model] | None
-) -> Artifact:
+    content: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    model: type[Model] | type[SequenceModel] | None,
+) -> Artifact | SequenceArtifact:
+    from synthehr.encode.sequence import SequenceEncoder
     from synthehr.encode.table import TableEncoder
     from synthehr.schema.table import Schema
 
@@ -190,13 +241,15 @@ def _restore(
     if not _finite(weights):
         damaged("its weights hold values that are not numbers")
     try:
-        cls = model or _registered(content["model"]["name"])
+        cls: Any = model or _registered(content["model"]["name"])
         schema = Schema.from_json(content["schema"])
-        encoder = TableEncoder.from_state(content["encoder"], arrays)
+        visits = holds_visits(content)
+        encodes = SequenceEncoder if visits else TableEncoder
+        encoder: Any = encodes.from_state(content["encoder"], arrays)
         if set(encoder.state()[1]) != set(arrays):
             damaged("it has tensors too many or too few for its encoder")
         config = config_from(cls.Config, content["model"]["config"])
-        built = cls.build(encoder.fields, config)
+        built: Any = cls.build(encoder.fields, config)
         _check_shapes(built.state_dict(), weights)
         built.load_state_dict(dict(weights))
     except ArtifactError:
@@ -210,7 +263,8 @@ def _restore(
         RuntimeError,
     ) as error:
         damaged(f"its parts do not fit together ({type(error).__name__})")
-    return Artifact(built.eval(), encoder, schema, content["record"], config)
+    whole: Any = SequenceArtifact if visits else Artifact
+    return whole(built.eval(), encoder, schema, content["record"], config)
 
 
 def _finite(weights: Mapping[str, torch.Tensor]) -> bool:
@@ -227,9 +281,11 @@ def _check_shapes(expected: Mapping[str, torch.Tensor], found: Mapping[str, torc
             damaged("a tensor has the wrong shape for its model")
 
 
-def _registered(name: str) -> type[Model]:
-    from synthehr.models import MODELS, get
+def _registered(name: str) -> Any:
+    from synthehr.models import MODELS, SEQUENCE_MODELS, get, get_sequence
 
+    if name in SEQUENCE_MODELS:
+        return get_sequence(name)
     if name not in MODELS:
         raise ArtifactError(
             "the model file was made by a model that is not one of synthehr's own",
@@ -238,12 +294,12 @@ def _registered(name: str) -> type[Model]:
     return get(name)
 
 
-def model_name(cls: type[Model]) -> str:
-    """Name a model's class as in `synthehr.models.MODELS`; its own name if it is not there."""
-    from synthehr.models import MODELS
+def model_name(cls: type[Model] | type[SequenceModel]) -> str:
+    """Name a model's class as in `synthehr.models`; its own name if it is not there."""
+    from synthehr.models import MODELS, SEQUENCE_MODELS
 
-    place = f"{cls.__module__}:{cls.__qualname__}"
-    return next((name for name, known in MODELS.items() if known == place), cls.__qualname__)
+    place, known = f"{cls.__module__}:{cls.__qualname__}", {**MODELS, **SEQUENCE_MODELS}
+    return next((name for name, where in known.items() if where == place), cls.__qualname__)
 
 
 def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from synthehr.encode.fields import Fields
 from synthehr.models.base import Batch
+from synthehr.models.sequence_base import SequenceBatch, Sequences
 
 Seeds = Callable[[int], int]
 """From a step or an epoch to a seed."""
@@ -22,7 +23,7 @@ Seeds = Callable[[int], int]
 class Draw(Protocol):
     """Draws the batch of a step."""
 
-    def __call__(self, step: int, generator: torch.Generator) -> Batch:
+    def __call__(self, step: int, generator: torch.Generator) -> Batch | SequenceBatch:
         """Draw the batch of ``step``, with a generator already seeded for it."""
         ...
 
@@ -129,3 +130,50 @@ class Balanced:
         index = self.records[row, place]
         condition = torch.stack([self.columns[row], slot - self.first[row]], 1)
         return Batch(take(self.codes, index), condition, generator, asked=condition)
+
+
+@final
+class Bucketed:
+    """Every patient once an epoch, in batches of patients with alike numbers of visits.
+
+    Within stretches of a shuffled order patients are sorted by their number of visits, so that
+    little of a batch is padding; then the batches are shuffled. What is over at the end of an
+    epoch, less than a batch, is left out.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        The patients.
+    size : int
+        Patients a batch; all where there are fewer.
+    seeds : callable
+        From an epoch to a seed.
+    """
+
+    STRETCH = 8
+
+    def __init__(self, sequences: Sequences, size: int, seeds: Seeds) -> None:
+        self.sequences = sequences
+        self.lengths = sequences.lengths.cpu()
+        self.size = min(size, len(sequences))
+        self.per_epoch = len(sequences) // self.size
+        self.seeds = seeds
+        self._epoch = -1
+        self._batches = torch.empty(0, 0, dtype=torch.int64)
+
+    def __call__(self, step: int, generator: torch.Generator) -> SequenceBatch:
+        """Draw the batch of a step."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._batches, self._epoch = self._ordered(epoch), epoch
+        index = self._batches[place].to(self.sequences.starts.device)
+        return self.sequences.take(index, generator)
+
+    def _ordered(self, epoch: int) -> Tensor:
+        shuffler = torch.Generator().manual_seed(self.seeds(epoch))
+        order = torch.randperm(len(self.lengths), generator=shuffler)
+        order = order[: self.per_epoch * self.size]
+        stretches = order.split(self.STRETCH * self.size)
+        sorted_ = torch.cat([part[self.lengths[part].argsort(stable=True)] for part in stretches])
+        batches = sorted_.view(self.per_epoch, self.size)
+        return batches[torch.randperm(self.per_epoch, generator=shuffler)]

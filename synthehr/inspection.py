@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.artifact import load, read_metadata
+from synthehr.artifact import load_either, read_metadata
 from synthehr.encode.axis import combined, has_axis, to_axis
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.numeric import NumericColumn
@@ -120,7 +120,7 @@ def describe_model(path: Path) -> Description:
     ArtifactError
         If it is no model file, or damaged.
     """
-    artifact = load(path)
+    artifact = load_either(path)
     content = read_metadata(path)
     columns = _column_facts(artifact.encoder)
     facts = {
@@ -192,7 +192,7 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
     InputError
         If the table has none of the model's columns.
     """
-    artifact = load(model)
+    artifact = load_either(model)
     if artifact.record.get("privacy") is not None:
         raise ConfigError(
             "this model is differentially private: what it holds are noisy answers, and where they "
@@ -210,7 +210,7 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
     owners = patients_of(rows, who if who in rows.column_names else None)
     k = artifact.record["encoding"]["rare_patients"]
     stored = {text for _, text in texts(read_metadata(model).content)}
-    modelled = dict(zip(artifact.encoder.modelled, artifact.encoder.columns, strict=True))
+    modelled = {column.field.column: column for column in artifact.encoder.columns}
     hits = []
     rare: dict[str, list[str]] = {}
     common: set[str] = set()

@@ -51,7 +51,7 @@ ROOMS = (
     ("artifact", "modes"),
     ("evaluation",),
     ("run", "gates", "inspection", "releasable"),
-    ("synthesizer",),
+    ("synthesizer", "sequence_synthesizer"),
     ("release", "estimators"),
     ("commands", "cli"),
 )

@@ -38,6 +38,30 @@ class Pii(StrEnum):
 Table = Annotated[
     Path, typer.Argument(help="The table: Parquet, CSV, Arrow or Feather.", show_default=False)
 ]
+Tables = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="TABLE [VISITS]",
+        help="The table: Parquet, CSV, Arrow or Feather. With visits: their table, a table of "
+        "patients and one of visits, or a folder.",
+        show_default=False,
+    ),
+]
+VisitTime = Annotated[
+    str | None,
+    typer.Option(
+        "--time", metavar="COL", help="The column that tells when a visit was: learn visits."
+    ),
+]
+VisitFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="LAYOUT",
+        help="Layout of visits in a folder: two-tables, wide, meds, omop, physionet2012 or "
+        "physionet2019.",
+    ),
+]
 ModelFile = Annotated[Path, typer.Argument(help="The model file.", show_default=False)]
 TableOut = Annotated[
     str, typer.Option("--output", "-o", help="A .parquet or .csv file, or - for CSV on stdout.")

@@ -21,7 +21,9 @@ def sample(
     model: options.ModelFile,
     rows: Annotated[
         int | None,
-        typer.Option("--rows", "-n", help="How many; by default as many as were fitted."),
+        typer.Option(
+            "--rows", "-n", help="How many records, or patients; by default as many as were fitted."
+        ),
     ] = None,
     output: options.TableOut = "synthetic.parquet",
     given: Annotated[
@@ -43,8 +45,9 @@ def sample(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw synthetic records from a model file."""
-    from synthehr.artifact import load
+    """Draw synthetic records, or patients with their visits, from a model file."""
+    from synthehr.artifact import load, of_visits
+    from synthehr.commands.visits import sample_visits
     from synthehr.io import check_target, write_table
     from synthehr.modes.given import wished
     from synthehr.modes.parity import Parity
@@ -52,6 +55,10 @@ def sample(
     from synthehr.run.fairness import ParityGaps
     from synthehr.seeds import settled
 
+    if of_visits(model):
+        asks = [name for name, value in (("--given", given), ("--parity", parity)) if value]
+        sample_visits(model, rows, output, seed, asks, force=force, json=json, quiet=quiet)
+        return
     if output != "-":
         check_target(Path(output), force)
     settled_seed, tally = settled(seed), Tally()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synthehr.errors import ConfigError
 
 if TYPE_CHECKING:
     from synthehr.models.base import Model
+    from synthehr.models.sequence_base import SequenceModel
 
 MODELS: dict[str, str] = {
     "autoregressive": "synthehr.models.autoregressive:Autoregressive",
@@ -21,19 +22,50 @@ MODELS: dict[str, str] = {
 """Where each model's class is, as ``module:Class``."""
 
 
+SEQUENCE_MODELS: dict[str, str] = {
+    "lstm": "synthehr.models.lstm:LSTM",
+}
+"""Likewise the models of visits."""
+
+
 def get(name: str) -> type[Model]:
-    """Import the class of a model.
+    """Import the class of a model of tables.
 
     Raises
     ------
     ConfigError
         No model has this name.
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
+    if name in SEQUENCE_MODELS:
+        raise ConfigError(
+            f"the model {name} learns visits",
+            hint="say which columns name patient and time: --patient id --time day",
+        )
+    return _found(name, MODELS)
+
+
+def get_sequence(name: str) -> type[SequenceModel]:
+    """Import the class of a model of visits.
+
+    Raises
+    ------
+    ConfigError
+        No model of visits has this name.
+    """
+    if name in MODELS:
+        raise ConfigError(
+            f"the model {name} learns tables, not visits",
+            hint=f"with --time the models are {', '.join(SEQUENCE_MODELS)}",
+        )
+    return _found(name, SEQUENCE_MODELS)
+
+
+def _found(name: str, models: dict[str, str]) -> Any:
+    if name not in models:
+        near = difflib.get_close_matches(name, models, n=1)
         raise ConfigError(
             f"no model is called {name!r}",
-            hint=f"did you mean {near[0]!r}?" if near else f"the models are {', '.join(MODELS)}",
+            hint=f"did you mean {near[0]!r}?" if near else f"the models are {', '.join(models)}",
         )
-    module, _, class_name = MODELS[name].partition(":")
+    module, _, class_name = models[name].partition(":")
     return getattr(import_module(module), class_name)

@@ -15,9 +15,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from synthehr.encode.fields import Field, Fields
+from synthehr.models.cells import CellReader
 from synthehr.models.copula import Copula
 from synthehr.models.layers import PerColumnLinear, Residual
-from synthehr.models.ranks import RankHead, own_scale, rank_features, rank_width
+from synthehr.models.ranks import RankHead, own_scale
 
 LOGIT_LIMIT = 60.0
 """Logits are clamped here, so that no column's sum of exponentials overflows or vanishes."""
@@ -92,13 +93,10 @@ class AnyOrderNetwork(nn.Module):
         self.part_width = part_width
         tokens, columns = int(sizes.sum()), len(fields)
 
-        self.embedding = nn.Embedding(tokens, embedding)
+        self.cells = CellReader(
+            fields, width=width, embedding=embedding, frequencies=frequencies, own_share=own_share
+        )
         own = own_scale(fields, self.ordered, own_share)
-        with torch.no_grad():
-            self.embedding.weight.normal_(std=0.5).mul_(own)
-        ranked = rank_width(frequencies)
-        self.input_widths = [embedding] * columns + [ranked] * len(self.ordered) + [columns]
-        self.input = nn.Linear(sum(self.input_widths), width)
         self.body = nn.Sequential(
             *(Residual(width, width, dropout) for _ in range(blocks)), nn.LayerNorm(width)
         )
@@ -121,14 +119,11 @@ class AnyOrderNetwork(nn.Module):
                 starting_logits(field) for field in fields
             ])))  # fmt: skip
 
-        ranks = np.zeros((tokens, self.most_parts, ranked), np.float32)
         part_bias = np.full((tokens, self.most_parts), IMPOSSIBLE, np.float32)
         for start, field in zip(self.starts, fields, strict=False):
-            fill_tables(field, ranks[start : start + field.size], part_bias[start:], frequencies)
-        self.register_buffer("ranks", torch.from_numpy(ranks.reshape(-1, ranked)), False)
+            fill_part_bias(field, part_bias[start:])
         self.register_buffer("part_bias", torch.from_numpy(part_bias), False)
         self.register_buffer("offsets", torch.tensor(self.starts[:-1]), False)
-        self.register_buffer("ordered_index", torch.tensor(self.ordered, dtype=torch.long), False)
         self.register_buffer("parted_index", torch.tensor(self.parted, dtype=torch.long), False)
         self.with_null = [d for d, field in enumerate(fields) if has_null(field)]
         nulls = [self.starts[column] + int(fields[column].null or 0) for column in self.with_null]
@@ -138,27 +133,21 @@ class AnyOrderNetwork(nn.Module):
         membership[nulls] = 0.0
         self.register_buffer("membership", torch.from_numpy(membership), False)
 
-    ranks: Tensor
     part_bias: Tensor
     offsets: Tensor
-    ordered_index: Tensor
     parted_index: Tensor
     membership: Tensor
     null_columns: Tensor
     nulls: Tensor
 
-    def hidden(self, codes: Tensor, known: Tensor) -> Tensor:
-        """Look at the known cells, (B, D) bool, of codes (B, 2, D); (B, width)."""
-        tokens = codes[:, 0] + self.offsets
-        flags = known.float()
-        embedded = self.embedding(tokens) * flags[..., None]
-        rows = tokens[:, self.ordered_index] * self.most_parts + codes[:, 1, self.ordered_index]
-        ranks = functional.embedding(rows, self.ranks) * flags[:, self.ordered_index, None]
-        return self.body(self.input(torch.cat([embedded.flatten(1), ranks.flatten(1), flags], 1)))
+    def cross_entropy(self, codes: Tensor, known: Tensor, context: Tensor | None = None) -> Tensor:
+        """Negative log-likelihood (nats) of every cell given the known ones; (B, D).
 
-    def cross_entropy(self, codes: Tensor, known: Tensor) -> Tensor:
-        """Negative log-likelihood (nats) of every cell given the known ones; (B, D)."""
-        hidden = self.hidden(codes, known)
+        A context, (B, width), is what else is known of the records, as a summand of the first
+        layer.
+        """
+        first = self.cells(codes, known)
+        hidden = self.body(first if context is None else first + context)
         tokens = codes[:, 0] + self.offsets
         if self.rank_head is None:
             logits = self.token_head(hidden)
@@ -186,21 +175,6 @@ class AnyOrderNetwork(nn.Module):
         target = codes[:, 1, self.parted_index]
         parts = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         return losses.index_add(1, self.parted_index, parts.view(target.shape))
-
-    def nothing_known(self, n: int) -> Tensor:
-        """First layer of n records of which nothing is known; (n, width)."""
-        return self.input.bias.expand(n, -1).clone()
-
-    def column_input(self, column: int, codes: Tensor) -> Tensor:
-        """Give what a known column adds to the first layer; (n, width)."""
-        pieces = self.input.weight.split(self.input_widths, 1)
-        tokens = codes[:, 0, column] + self.starts[column]
-        added = functional.linear(self.embedding(tokens), pieces[column], pieces[-1][:, column])
-        if column in self.ordered:
-            ranks = self.ranks[tokens * self.most_parts + codes[:, 1, column]]
-            piece = pieces[codes.shape[2] + self.ordered.index(column)]
-            added = added + functional.linear(ranks, piece)
-        return added
 
     def column_logits(self, hidden: Tensor, column: int, added: Tensor | None) -> Tensor:
         """Logits of one column's tokens, (B, size): of null against all values; of these.
@@ -252,14 +226,8 @@ def starting_logits(field: Field) -> NDArray[np.float64]:
     return logits
 
 
-def fill_tables(
-    field: Field, ranks: NDArray[np.float32], part_bias: NDArray[np.float32], frequencies: int
-) -> None:
-    """Write one column's rank features and the logits of its parts' shares."""
-    if field.positions is not None:
-        ranks[:, : field.positions.shape[1]] = rank_features(field.positions, frequencies)
-        if field.null is not None:
-            ranks[field.null] = 0.0
+def fill_part_bias(field: Field, part_bias: NDArray[np.float32]) -> None:
+    """Write the logits of one column's parts' shares."""
     for token, parts in enumerate(field.parts):
         shares = np.ones(1) if field.part_shares is None else field.part_shares[token, :parts]
         part_bias[token, :parts] = np.log(shares + 1e-4)

@@ -29,6 +29,7 @@ from synthehr.encode.fields import Fields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Batch, Given, Legal, Loss, Model
 from synthehr.models.completing import complete_records, token_chances
+from synthehr.models.masks import draw_masks
 from synthehr.models.reveal import draw_records, settle_shares
 
 HELD_OUT_MASKS = 4
@@ -216,20 +217,13 @@ class Autoregressive(Model):
         self, n: int, generator: torch.Generator, next_weight: float
     ) -> tuple[Tensor, Tensor]:
         """Draw n masks: which columns are known, and the weights of the losses; both (n, D)."""
-        device, columns = generator.device, len(self.fields)
-        # Evenly spaced in place of independent draws: the same expectation, less noise.
-        order = torch.randperm(n, generator=generator, device=device)
-        shift = torch.rand(1, generator=generator, device=device)
-        n_known = ((order + shift) / n * columns).long().clamp_(max=columns - 1)[:, None]
-        place = torch.arange(columns, device=device).expand(n, -1)
-        noise = torch.rand(n, columns, generator=generator, device=device)
-        ordered = torch.rand(n, 1, generator=generator, device=device) < self.config.ordered_share
-        place = torch.where(ordered, place, noise.argsort(1).argsort(1))
-        known = place < n_known
-        weights = columns / (columns - n_known) * ~known
-        following = columns * (place == n_known)
-        share = next_weight * ordered
-        return known, (1 - share) * weights + share * following
+        return draw_masks(
+            n,
+            len(self.fields),
+            generator,
+            ordered_share=self.config.ordered_share,
+            next_weight=next_weight,
+        )
 
     @torch.no_grad()
     def held_out_loss(self, codes: Tensor) -> float:

@@ -146,6 +146,18 @@ def refuse_conditions(given: Given) -> None:
         )
 
 
+class Learner(Protocol):
+    """What the training loop asks of a model, be it of tables or of visits."""
+
+    def losses(self, batch: Any, step: int, /) -> Iterator[Loss]:
+        """Yield the losses of one step."""
+        ...
+
+    def held_out_loss(self, records: Any, /) -> float:
+        """Score held-out records."""
+        ...
+
+
 class Model(nn.Module, ABC):
     """Abstract base of every table model.
 

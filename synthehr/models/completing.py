@@ -26,13 +26,15 @@ def complete_records(
     generator: torch.Generator,
     legal: Legal | None = None,
     estimate: int = 0,
+    context: Tensor | None = None,
 ) -> Tensor:
     """Draw the open cells of records, (n, 2, D); parameters as of `Model.complete`.
 
-    A column is computed for the records alone in which it is open.
+    A context is as of `AnyOrderNetwork.cross_entropy`. A column is computed for the records
+    alone in which it is open.
     """
     n = len(codes)
-    partial = start(network, fields, n, Given(codes), estimate)
+    partial = start(network, fields, n, Given(codes), estimate, context)
     order = range(len(fields)) if legal is None else legal.order
     for column in order:
         # Drawn for every record, so that a record's numbers hang on no other's holes.

@@ -65,14 +65,20 @@ class Partial:
 
 
 def start(
-    network: AnyOrderNetwork, fields: Fields, n: int, given: Given, estimate: int = 0
+    network: AnyOrderNetwork,
+    fields: Fields,
+    n: int,
+    given: Given,
+    estimate: int = 0,
+    context: Tensor | None = None,
 ) -> Partial:
-    """Begin with the given cells."""
+    """Begin with the given cells; a context is as of `AnyOrderNetwork.cross_entropy`."""
     device = network.offsets.device
     codes = torch.zeros(n, 2, len(fields), dtype=torch.int64, device=device)
     known = torch.zeros(n, len(fields), dtype=torch.bool, device=device)
     log_chance, evenly = torch.zeros(n, device=device), given.codes is None
-    first, copula = network.nothing_known(n), network.copula
+    first, copula = network.cells.nothing_known(n), network.copula
+    first = first if context is None else first + context
     factors = None if copula is None else copula.nothing_known(n, estimate)
     partial = Partial(codes, known, first, log_chance, evenly, factors, estimate)
     if given.codes is None:
@@ -90,7 +96,7 @@ def reveal(network: AnyOrderNetwork, partial: Partial, column: int, rows: Tensor
     """Let the network see a column in some rows."""
     if not bool(rows.any()):
         return
-    added = network.column_input(column, partial.codes)
+    added = network.cells.column_input(column, partial.codes)
     partial.first += added if bool(rows.all()) else added * rows[:, None]
     partial.known[:, column] |= rows
     if partial.factors is not None and network.copula is not None:

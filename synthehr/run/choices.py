@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
 from synthehr.config import GROUPS, TrainConfig, settings, unknown
 from synthehr.encode.config import EncodeConfig
 from synthehr.errors import ConfigError
-from synthehr.models import get
+from synthehr.models import get, get_sequence
 from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.privacy.config import Privacy, PrivacyConfig
 
 if TYPE_CHECKING:
     from synthehr.models.base import Model
+    from synthehr.models.sequence_base import SequenceModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class Options:
 
     Attributes
     ----------
-    model : str or type of Model
-        A name in `synthehr.models.MODELS`, "auto", or a class.
+    model : str or type of Model or SequenceModel
+        A name in `synthehr.models`, "auto", or a class.
     seed : int
         Seed of everything that is drawn.
     settings : mapping of str to mapping
@@ -50,7 +51,7 @@ class Options:
         Rules that sampled records keep.
     """
 
-    model: str | type[Model] = "auto"
+    model: str | type[Model] | type[SequenceModel] = "auto"
     seed: int = 0
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     patient: str | None = None
@@ -74,15 +75,22 @@ class Options:
         return 0.1 if self.privacy is None else 0.0
 
 
-def model_class(model: str | type[Model]) -> type[Model]:
-    """Find the class of a model: a name, "auto", or the class itself."""
+def model_class(model: str | type[Model] | type[SequenceModel]) -> type[Model]:
+    """Find the class of a model of tables: a name, "auto", or the class itself."""
     if not isinstance(model, str):
-        return model
+        return cast("type[Model]", model)
     return get("autoregressive" if model == "auto" else model)
 
 
+def sequence_class(model: str | type[Model] | type[SequenceModel]) -> type[SequenceModel]:
+    """Find the class of a model of visits: a name, "auto", or the class itself."""
+    if not isinstance(model, str):
+        return cast("type[SequenceModel]", model)
+    return get_sequence("lstm" if model == "auto" else model)
+
+
 def settings_of(
-    model: str, pairs: Sequence[str] = (), file: Path | None = None
+    model: str, pairs: Sequence[str] = (), file: Path | None = None, *, of_visits: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Read settings for a model from ``group.key=value`` texts and a TOML file.
 
@@ -92,7 +100,7 @@ def settings_of(
         If the model, a group or a key does not exist, or a value has the wrong type.
     """
     groups = {
-        "model": model_class(model).Config,
+        "model": (sequence_class(model) if of_visits else model_class(model)).Config,
         "train": TrainConfig,
         "encode": EncodeConfig,
         "privacy": PrivacyConfig,

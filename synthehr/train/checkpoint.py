@@ -17,16 +17,18 @@ from torch import Tensor
 
 from synthehr.container import open_container, pack, unpack
 from synthehr.errors import ArtifactError
+from synthehr.models.sequence_base import Records
 from synthehr.train.state import State, tensors, trained
 
 FORMAT = "synthehr checkpoint 1"
 
 
-def identity(state: State, codes: Tensor, held_out: Tensor, seed: int) -> dict[str, Any]:
+def identity(state: State, records: Records, held_out: Records, seed: int) -> dict[str, Any]:
     """Name what must be equal for a run to go on: records, model, settings and seed."""
     digest = hashlib.sha256()
-    for part in (codes, held_out):
-        digest.update(part.cpu().contiguous().numpy().data)
+    for group in (records, held_out):
+        for part in (group,) if isinstance(group, Tensor) else group.tensors:
+            digest.update(part.cpu().contiguous().numpy().data)
     config = vars(state.model).get("config")
     model = f"{type(state.model).__qualname__} {config!r} {state.model!r}"
     shapes = [list(tensor.shape) for tensor in tensors(state.model)]

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthehr.batches import Balanced, Draw, Shuffled, balanced_columns
+from synthehr.batches import Balanced, Bucketed, Draw, Shuffled, balanced_columns
 from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.errors import TrainingError
-from synthehr.models.base import Batch, Loss, Model
+from synthehr.models.base import Batch, Learner, Loss, Model
+from synthehr.models.sequence_base import Records, SequenceBatch, SequenceModel, Sequences
 from synthehr.train.callbacks import every
 from synthehr.train.checkpoint import identity, restore, save
 from synthehr.train.ema import Average
@@ -67,9 +68,9 @@ class History:
 
 
 def train(
-    model: Model,
-    codes: Tensor,
-    held_out: Tensor,
+    model: Model | SequenceModel,
+    records: Records,
+    held_out: Records,
     config: TrainConfig,
     *,
     seed: int,
@@ -88,10 +89,11 @@ def train(
 
     Parameters
     ----------
-    model : Model
+    model : Model or SequenceModel
         Freshly built; moved to the runtime's device.
-    codes, held_out : Tensor of shape (N, 2, D) and (M, 2, D), int16
-        Records to learn from, and records to choose the best weights by; M may be 0.
+    records, held_out : Tensor of shape (N, 2, D) and (M, 2, D), int16, or Sequences
+        Records to learn from, and records to choose the best weights by; M may be 0. For a
+        model of visits, patients with theirs.
     config : TrainConfig
         How to train.
     seed : int
@@ -128,17 +130,17 @@ def train(
         The checkpoint is damaged or belongs to another run.
     """
     model.to(runtime.device).train()
-    codes, held_out = codes.to(runtime.device), held_out.to(runtime.device)
+    records, held_out = records.to(runtime.device), held_out.to(runtime.device)
     precision = runtime.precision(config.precision)
     state = State(model, config, Average(model, config.ema))
     limit = None if max_minutes is None else 60.0 * max_minutes
     if checkpoint is not None:
-        run = identity(state, codes, held_out, seed)
+        run = identity(state, records, held_out, seed)
         if resume:
             restore(state, checkpoint, run)
         write = partial(save, path=checkpoint, run=run, note=note or {})
         callbacks = [*callbacks, every(checkpoint_every, write)]
-    draw = draw or drawer(model, codes, fields, config, seed)
+    draw = draw or drawer(model, records, fields, config, seed)
     step_child = step_child or partial(plain_step, clip=config.clip)
     started = time.monotonic() - state.seconds
     state.fraction = fraction_done(state.step, config.steps, state.seconds, limit)
@@ -175,19 +177,29 @@ def train(
     )
 
 
-def drawer(model: Model, codes: Tensor, fields: Fields, config: TrainConfig, seed: int) -> Draw:
+def drawer(
+    model: Model | SequenceModel, records: Records, fields: Fields, config: TrainConfig, seed: int
+) -> Draw:
     """Draw batches in the way the model asks for."""
-    if model.batching == "balanced":
-        return Balanced(codes, config.batch_size, balanced_columns(fields))
-    return Shuffled(codes, config.batch_size, lambda epoch: mix(seed, ORDER, epoch))
+    seeds = partial(mix, seed, ORDER)
+    if isinstance(records, Sequences):
+        return Bucketed(records, config.batch_size, seeds)
+    if isinstance(model, Model) and model.batching == "balanced":
+        return Balanced(records, config.batch_size, balanced_columns(fields))
+    return Shuffled(records, config.batch_size, seeds)
 
 
 def run_step(
-    state: State, batch: Batch, runtime: Runtime, precision: Precision, step_child: StepChild
+    state: State,
+    batch: Batch | SequenceBatch,
+    runtime: Runtime,
+    precision: Precision,
+    step_child: StepChild,
 ) -> Tensor:
     """Step every child whose loss the model yields; their sum, detached."""
     factor = rate_factor(state.config, state.step, state.fraction)
-    losses = iter(state.model.losses(batch, state.step))
+    learner: Learner = state.model
+    losses = learner.losses(batch, state.step)
     total = torch.zeros((), device=runtime.device)
     while True:
         with runtime.autocast(precision):
@@ -233,7 +245,7 @@ def is_due(before: float, after: float, evaluations: int) -> bool:
     return after >= 1.0 or math.floor(after * evaluations) > math.floor(before * evaluations)
 
 
-def evaluate(state: State, held_out: Tensor, runtime: Runtime, seed: int) -> None:
+def evaluate(state: State, held_out: Records, runtime: Runtime, seed: int) -> None:
     """Score the averaged weights on held-out records, and keep them if they are the best."""
     state.average.update(state.step, force=True)
     with state.average.swapped_in(), torch.no_grad():
@@ -242,7 +254,9 @@ def evaluate(state: State, held_out: Tensor, runtime: Runtime, seed: int) -> Non
             return
         runtime.generator.manual_seed(mix(seed, SCORE))
         state.model.eval()
-        value = state.model.held_out_loss(held_out.long())
+        wide = held_out.long() if isinstance(held_out, Tensor) else held_out
+        learner: Learner = state.model
+        value = learner.held_out_loss(wide)
         state.model.train()
         check_finite(value, "the loss of the held-out records")
         best = state.best_held_out

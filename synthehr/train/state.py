@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from synthehr.config import TrainConfig
 from synthehr.models.base import Model
+from synthehr.models.sequence_base import SequenceModel
 from synthehr.train.ema import Average
 
 StoppedBy = Literal["steps", "patience", "clock", "callback"]
@@ -22,7 +23,7 @@ class State:
 
     Attributes
     ----------
-    model : Model
+    model : Model or SequenceModel
         The model in training.
     config : TrainConfig
         How it is trained.
@@ -40,7 +41,7 @@ class State:
         Weights and buffers of that step, in the order of `tensors`.
     """
 
-    model: Model
+    model: Model | SequenceModel
     config: TrainConfig
     average: Average
     optimisers: dict[str, torch.optim.AdamW] = field(default_factory=dict)

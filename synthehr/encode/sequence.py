@@ -1,0 +1,309 @@
+"""A table of visits as codes, and back: one record for each patient, one for each visit.
+
+What is constant within every patient is encoded once a patient, the rest once a visit. Time is
+two columns of the codes: among the static ones the time of a patient's first visit, among the
+visits' the gap since the visit before, null at the first. So time never runs backwards, and a
+patient's clock can start anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from synthehr.encode.categorical import CategoricalColumn
+from synthehr.encode.config import EncodeConfig
+from synthehr.encode.fields import Fields
+from synthehr.encode.gaps import Clock, elapsed_knots, gap_values
+from synthehr.encode.numeric import NumericColumn
+from synthehr.encode.table import TableEncoder
+from synthehr.errors import SchemaError
+from synthehr.schema.column import Column
+from synthehr.schema.table import Schema
+
+
+class SequenceFields(NamedTuple):
+    """What a model sees of a table of visits.
+
+    Attributes
+    ----------
+    static : Fields
+        Columns that a patient has once; may be none.
+    visits : Fields
+        Columns that each visit has.
+    gap : int or None
+        Which of these is the gap; None where every gap is the same.
+    gaps : ndarray of shape (size, parts), float32
+        Length of each part of each token of the gap, in mean gaps; 0 for null.
+    elapsed : ndarray of shape (K,), float32
+        Times since a patient's first visit by which visits are ranked, in mean gaps.
+    mean_visits : float
+        Mean number of visits of a patient.
+    """
+
+    static: Fields
+    visits: Fields
+    gap: int
+    gaps: NDArray[np.float32]
+    elapsed: NDArray[np.float32]
+    mean_visits: float
+
+
+class SequenceCodes(NamedTuple):
+    """Encoded patients.
+
+    Attributes
+    ----------
+    static : ndarray of shape (P, 2, S), int16
+        Tokens and parts of what patients have once.
+    visits : ndarray of shape (V, 2, D), int16
+        Tokens and parts of their visits, patient by patient in the order of time.
+    starts : ndarray of shape (P + 1,), int64
+        Where each patient's visits begin, and the end of the last's.
+    """
+
+    static: NDArray[np.integer]
+    visits: NDArray[np.integer]
+    starts: NDArray[np.int64]
+
+
+@final
+class SequenceEncoder:
+    """Turns a table of visits into codes and codes into a table.
+
+    Parameters
+    ----------
+    names : tuple of str
+        All columns, in the order of the table.
+    patient, time : str
+        Columns that name the patient and tell when a visit was.
+    clock : Clock
+        How times become gaps and gaps times.
+    static, visits : TableEncoder
+        Of what patients have once, and of what each visit has.
+    knots : ndarray of shape (K,), float32
+        See `SequenceFields.elapsed`.
+    mean_gap, mean_visits : float
+        Of the fitted patients.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        patient: str,
+        time: str,
+        clock: Clock,
+        static: TableEncoder,
+        visits: TableEncoder,
+        knots: NDArray[np.float32],
+        mean_gap: float,
+        mean_visits: float,
+    ) -> None:
+        self.names = names
+        self.patient = patient
+        self.time = time
+        self.clock = clock
+        self.static = static
+        self.visits = visits
+        self.knots = knots
+        self.mean_gap = mean_gap
+        self.mean_visits = mean_visits
+        column = visits.plan[time]
+        if not isinstance(column, NumericColumn):
+            raise SchemaError(
+                "too few patients have more than one visit to learn the time between visits",
+                hint="fit without --time: each record then stands for itself",
+            )
+        self.fields = SequenceFields(
+            static.fields,
+            visits.fields,
+            visits.modelled.index(time),
+            (gap_values(column) / mean_gap).astype(np.float32),
+            knots,
+            mean_visits,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was suppressed and why, without values."""
+        return self.static.notes + self.visits.notes
+
+    @property
+    def columns(self) -> tuple[NumericColumn | CategoricalColumn, ...]:
+        """Encoders of the columns that the models see; of time, that of gaps."""
+        return self.static.columns + self.visits.columns
+
+    @classmethod
+    def fit(
+        cls,
+        table: pa.Table,
+        schema: Schema,
+        starts: NDArray[np.int64],
+        static: tuple[str, ...],
+        config: EncodeConfig,
+        rng: np.random.Generator,
+    ) -> SequenceEncoder:
+        """Learn how to encode patients and visits.
+
+        Parameters
+        ----------
+        table : Table
+            The visits, patient by patient in the order of time.
+        schema : Schema
+            What the columns are, among them a patient and a time.
+        starts : ndarray of shape (P + 1,), int64
+            Where each patient's visits begin, and the end of the last's.
+        static : tuple of str
+            Columns that are constant within every patient.
+        config : EncodeConfig
+            Limits.
+        rng : Generator
+            Handed on to the encoders of both tables.
+
+        Raises
+        ------
+        SchemaError
+            If a column has a type that cannot be modelled, or too few patients have more than
+            one visit.
+        """
+        patient, time = schema.patient, schema.time
+        assert patient is not None and time is not None
+        clock, gaps = Clock.fit(table[time], time, starts)
+        owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        once, each = _schemas(schema, static, clock.gap_type)
+        visits = TableEncoder.fit(
+            _with_gaps(table, time, gaps), each, patients=owners, config=config, rng=rng
+        )
+        first = table.take(pa.array(starts[:-1]))
+        encoder = TableEncoder.fit(
+            first, once, patients=np.arange(len(first)), config=config, rng=rng
+        )
+        values = np.asarray(gaps.fill_null(0), np.float64)
+        mean_gap = max(values.sum() / max(len(values) - len(first), 1), 1e-9)
+        knots = elapsed_knots(values / mean_gap, starts, config.rare_patients)
+        return cls(
+            tuple(column.name for column in schema.columns if column.role != "drop"),
+            patient,
+            time,
+            clock,
+            encoder,
+            visits,
+            knots,
+            mean_gap,
+            len(values) / len(first),
+        )
+
+    def encode(self, table: pa.Table, starts: NDArray[np.int64]) -> SequenceCodes:
+        """Turn visits, sorted by patient and time, into codes."""
+        gaps = self.clock.gaps(table[self.time], self.time, starts)
+        first = table.take(pa.array(starts[:-1]))
+        visits = self.visits.encode(_with_gaps(table, self.time, gaps))
+        return SequenceCodes(self.static.encode(first), visits, starts)
+
+    def decode(self, codes: SequenceCodes, rng: np.random.Generator, *, first: int = 0) -> pa.Table:
+        """Turn codes into a table with the columns, order and types that were fitted.
+
+        Parameters
+        ----------
+        codes : SequenceCodes
+            Patients and their visits.
+        rng : Generator
+            Draws the places within parts.
+        first : int
+            Number of patients decoded before these, so that ids go on.
+        """
+        static = self.static.decode(codes.static, rng, first=first)
+        visits = self.visits.decode(codes.visits, rng)
+        owners = np.repeat(np.arange(len(codes.starts) - 1), np.diff(codes.starts))
+        once = static.take(pa.array(owners))
+        times = self.clock.times(static[self.time], visits[self.time], codes.starts)
+        arrays = []
+        for name in self.names:
+            if name == self.time:
+                arrays.append(times)
+            else:
+                arrays.append((visits if name in visits.column_names else once)[name])
+        return pa.table(arrays, names=list(self.names))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Say of each column how it is made and count its tokens, without values."""
+        return [
+            row | {"per": per}
+            for per, encoder in (("patient", self.static), ("visit", self.visits))
+            for row in encoder.describe()
+        ]
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Give everything learned as JSON-ready values and arrays; inverse of `from_state`."""
+        parts = {"static": self.static.state(), "visits": self.visits.state()}
+        content: dict[str, Any] = {name: part[0] for name, part in parts.items()}
+        arrays = {f"{name}.{key}": a for name, part in parts.items() for key, a in part[1].items()}
+        content |= {
+            "names": list(self.names),
+            "patient": self.patient,
+            "time": self.time,
+            "clock": self.clock.state(),
+            "mean_gap": self.mean_gap,
+            "mean_visits": self.mean_visits,
+        }
+        return content, arrays | {"elapsed": self.knots}
+
+    @classmethod
+    def from_state(
+        cls, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> SequenceEncoder:
+        """Rebuild an encoder from what `state` gave.
+
+        Raises
+        ------
+        ArtifactError
+            If the state does not fit together.
+        """
+        below = {
+            part: {
+                name.removeprefix(f"{part}."): array
+                for name, array in arrays.items()
+                if name.startswith(f"{part}.")
+            }
+            for part in ("static", "visits")
+        }
+        return cls(
+            tuple(content["names"]),
+            content["patient"],
+            content["time"],
+            Clock.from_state(content["clock"]),
+            TableEncoder.from_state(content["static"], below["static"]),
+            TableEncoder.from_state(content["visits"], below["visits"]),
+            arrays["elapsed"],
+            content["mean_gap"],
+            content["mean_visits"],
+        )
+
+
+def _schemas(
+    schema: Schema, static: tuple[str, ...], gap_type: pa.DataType
+) -> tuple[Schema, Schema]:
+    """Split a schema into what patients have once and what visits have, time in both."""
+    once, each = [], []
+    for column in schema.columns:
+        if column.role == "drop":
+            continue
+        if column.role == "time":
+            kind = "numeric" if pa.types.is_floating(gap_type) else "integer"
+            gap = Column(name=column.name, kind=kind, arrow_type=str(gap_type), nullable=True)
+            each.insert(0, gap)
+            once.append(replace(column, role="feature"))
+        elif column.role == "patient" or column.name in static:
+            once.append(column)
+        else:
+            each.append(column)
+    return Schema(tuple(once)), Schema(tuple(each))
+
+
+def _with_gaps(table: pa.Table, time: str, gaps: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(time), time, gaps)

@@ -1,0 +1,169 @@
+"""The contract of a model of visits: yield losses, sample patients, say how good you are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from synthehr.config import TrainConfig
+from synthehr.encode.sequence import SequenceCodes, SequenceFields
+from synthehr.models.base import Loss
+
+
+class SequenceBatch(NamedTuple):
+    """Patients with their visits, padded to the longest.
+
+    Attributes
+    ----------
+    static : Tensor of shape (B, 2, S), int64
+        Tokens and parts of what patients have once.
+    visits : Tensor of shape (B, T, 2, D), int64
+        Of their visits; 0 beyond a patient's last.
+    present : Tensor of shape (B, T), bool
+        Which visits there are.
+    generator : torch.Generator
+        The source of all randomness of this step, seeded by the loop.
+    """
+
+    static: Tensor
+    visits: Tensor
+    present: Tensor
+    generator: torch.Generator
+
+
+@final
+@dataclass(frozen=True)
+class Sequences:
+    """Encoded patients as tensors, see `synthehr.encode.sequence.SequenceCodes`.
+
+    Attributes
+    ----------
+    static : Tensor of shape (P, 2, S)
+    visits : Tensor of shape (V, 2, D)
+    starts : Tensor of shape (P + 1,), int64
+    """
+
+    static: Tensor
+    visits: Tensor
+    starts: Tensor
+
+    @classmethod
+    def of(cls, codes: SequenceCodes) -> Sequences:
+        """Take codes as they are, without a copy."""
+        return cls(*(torch.from_numpy(array) for array in codes))
+
+    def codes(self) -> SequenceCodes:
+        """Give the codes as arrays."""
+        return SequenceCodes(*(part.cpu().numpy() for part in self.tensors))
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The three tensors."""
+        return self.static, self.visits, self.starts
+
+    @property
+    def lengths(self) -> Tensor:
+        """Number of visits of each patient, (P,)."""
+        return self.starts.diff()
+
+    def __len__(self) -> int:
+        """Count the patients."""
+        return len(self.starts) - 1
+
+    def to(self, device: torch.device) -> Sequences:
+        """Move the tensors to a device."""
+        return Sequences(*(part.to(device) for part in self.tensors))
+
+    def take(self, index: Tensor, generator: torch.Generator) -> SequenceBatch:
+        """Take patients at an index, (B,), padded to the longest of them."""
+        lengths = self.lengths[index]
+        steps = torch.arange(int(lengths.max()), device=index.device)
+        present = steps < lengths[:, None]
+        rows = (self.starts[index][:, None] + steps).clamp_(max=len(self.visits) - 1)
+        visits = self.visits[rows].long() * present[..., None, None]
+        return SequenceBatch(self.static[index].long(), visits, present, generator)
+
+
+Records = Tensor | Sequences
+"""Records of a table, codes of shape (N, 2, D), or patients with their visits."""
+
+
+class SequenceModel(nn.Module, ABC):
+    """Abstract base of every model of visits.
+
+    Class attributes
+    ----------------
+    Config : type
+        The model's frozen dataclass of settings, at most 12 fields.
+    private_settings : mapping
+        Settings that are better under differential privacy, in the groups "model" and "train".
+    """
+
+    Config: ClassVar[type]
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @classmethod
+    @abstractmethod
+    def build(cls, fields: SequenceFields, config: Any) -> Self:
+        """Make a freshly initialised model for these columns."""
+
+    @classmethod
+    @abstractmethod
+    def sized(cls, fields: SequenceFields, n_patients: int, settings: Mapping[str, Any]) -> Any:
+        """Choose a `Config` for so many patients, with the user's settings on top."""
+
+    @classmethod
+    @abstractmethod
+    def train_config(cls, fields: SequenceFields, n_patients: int, config: Any) -> TrainConfig:
+        """Choose how to train a model of this config on so many patients."""
+
+    @abstractmethod
+    def losses(self, batch: SequenceBatch, step: int) -> Iterator[Loss]:
+        """Yield the losses of one step, per patient, in the order in which they are stepped."""
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator, static: Tensor | None = None) -> Sequences:
+        """Draw patients with their visits, without gradients, in evaluation mode.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        generator : torch.Generator
+            The source of randomness.
+        static : Tensor of shape (n, 2, S), int64, or None
+            What is known of them; `OPEN` where the model draws.
+        """
+
+    @abstractmethod
+    def proceed(self, past: Sequences, steps: int, generator: torch.Generator) -> Tensor:
+        """Draw the next visits of given patients, each given those before it.
+
+        Parameters
+        ----------
+        past : Sequences
+            P patients and their visits so far.
+        steps : int
+            How many visits to draw; that a patient's visits end is not drawn.
+        generator : torch.Generator
+            The source of randomness.
+
+        Returns
+        -------
+        Tensor of shape (P, steps, 2, D), int64
+        """
+
+    @abstractmethod
+    def held_out_loss(self, records: Sequences) -> float:
+        """Score held-out patients; lower is better, equal input gives equal output."""
+
+    def begin(self, records: Sequences, generator: torch.Generator) -> None:
+        """Learn what is learned before training, from the patients trained on."""
+
+    def finish(self, records: Sequences) -> None:
+        """Do what is left to do after training, with the patients trained on."""

@@ -1,0 +1,228 @@
+"""The network of the LSTM model: a patient's past in, the next visit's columns out.
+
+A recurrent network reads the visits so far. Its state, what the patient has once, and what
+`synthehr.models.course` says of the past make the context of an any-order network, the one
+that models tables: so each cell of a visit is drawn given the past and the cells drawn before
+it. A second recurrent network reads the visits from the last to the first; with it, holes are
+filled by what comes after them too. Shapes: B patients, T visits, D columns.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from synthehr.encode.sequence import SequenceFields
+from synthehr.models.any_order import AnyOrderNetwork
+from synthehr.models.cells import CellReader
+from synthehr.models.course import Course, Past
+from synthehr.models.past_reader import PastReader, State
+from synthehr.models.sequence_base import SequenceBatch
+
+STOP_WIDTH = 64
+
+
+class Memory(NamedTuple):
+    """What is kept of patients while their visits are drawn.
+
+    Attributes
+    ----------
+    past : Past
+        Of B patients.
+    state : State
+        Of the recurrent network that reads forwards.
+    once : Tensor of shape (B, width)
+        What the patients have once, as a summand of the context.
+    """
+
+    past: Past
+    state: State
+    once: Tensor
+
+    def rows(self, index: Tensor) -> Memory:
+        """Keep some patients."""
+        return Memory(
+            Past(*(part[index] for part in self.past)),
+            tuple(part[:, index] for part in self.state),
+            self.once[index],
+        )
+
+    def where(self, here: Tensor, other: Memory) -> Memory:
+        """Take these patients where `here`, (B,) bool, and the other memory elsewhere."""
+
+        def either(mine: Tensor, theirs: Tensor) -> Tensor:
+            return torch.where(here.view(-1, *[1] * (mine.ndim - 1)), mine, theirs)
+
+        return Memory(
+            Past(*(either(*pair) for pair in zip(self.past, other.past, strict=True))),
+            tuple(
+                either(mine.transpose(0, 1), theirs.transpose(0, 1)).transpose(0, 1).contiguous()
+                for mine, theirs in zip(self.state, other.state, strict=True)
+            ),
+            self.once,
+        )
+
+
+@final
+class VisitNetwork(nn.Module):
+    """A recurrent network over visits, and an any-order network within each.
+
+    Parameters
+    ----------
+    fields : SequenceFields
+        The columns.
+    cell : {"lstm", "gru", "rnn"}
+        Of the recurrent networks.
+    hidden, width, blocks, embedding, frequencies, head_frequencies : int
+    dropout, own_share : float
+        See `synthehr.models.lstm.LSTMConfig`.
+    looks_ahead : bool
+        Whether there is a network that reads backwards.
+    """
+
+    def __init__(
+        self,
+        fields: SequenceFields,
+        *,
+        cell: str,
+        hidden: int,
+        width: int,
+        blocks: int,
+        embedding: int,
+        frequencies: int,
+        head_frequencies: int,
+        dropout: float,
+        own_share: float,
+        looks_ahead: bool,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.course = Course(fields)
+        self.block = AnyOrderNetwork(
+            fields.visits,
+            width=width,
+            blocks=blocks,
+            embedding=embedding,
+            frequencies=frequencies,
+            dropout=dropout,
+            part_width=32,
+            head_frequencies=head_frequencies,
+            own_share=own_share,
+            factors=0,
+            estimates=1,
+        )
+        readers = [
+            PastReader(
+                fields,
+                self.course,
+                cell=cell,
+                hidden=hidden,
+                width=width,
+                embedding=embedding,
+                frequencies=frequencies,
+                own_share=own_share,
+                dropout=dropout,
+            )
+            for _ in range(2 if looks_ahead else 1)
+        ]
+        self.behind, self.ahead = readers[0], readers[1] if looks_ahead else None
+        self.once = None
+        if fields.static:
+            self.once = CellReader(
+                fields.static,
+                width=width,
+                embedding=embedding,
+                frequencies=frequencies,
+                own_share=own_share,
+            )
+        last = nn.Linear(STOP_WIDTH, 1)
+        nn.init.constant_(last.bias, -math.log(max(fields.mean_visits - 1, 0.1)))
+        self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), last)
+
+    def begin(self, static: Tensor) -> Memory:
+        """Start with what patients have once, of codes (B, 2, S)."""
+        once = self._once(static)
+        return Memory(self.course.nothing(len(static)), self.behind.begin(once), once)
+
+    def proceed(self, memory: Memory, codes: Tensor, known: Tensor) -> Memory:
+        """Take in one more visit, of codes (B, 2, D) with known cells (B, D)."""
+        state = self.behind.step(codes, known, memory.state)
+        past = self.course.after(memory.past, codes, known & self.course.seen(codes))
+        return Memory(past, state, memory.once)
+
+    def context(self, memory: Memory) -> Tensor:
+        """Say what is known before the next visit, (B, width)."""
+        return self.behind.context(memory.past, memory.state[0][0]) + memory.once
+
+    def losses(self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor) -> Tensor:
+        """Negative log-likelihood of each patient's visits and of their end, (B,), in nats.
+
+        Parameters
+        ----------
+        batch : SequenceBatch
+            The patients.
+        shown : Tensor of shape (B, T, D), bool
+            Cells of the past that the network is shown.
+        known, weights : Tensor of shape (R, D)
+            For each of the R visits that there are: cells that are known, and the weights of
+            the losses of the others.
+        """
+        here = batch.present
+        owners = here.nonzero()[:, 0]
+        once = self._once(batch.static)
+        elapsed = self.course.lengths(batch.visits).cumsum(1)
+        past, states = self.behind.read(batch.visits, shown, elapsed, once)
+        before = self.behind.context(_at(past, here, 0), states[:, :-1][here]) + once[owners]
+        losses = (self.block.cross_entropy(batch.visits[here], known, before) * weights).sum(1)
+        after = _at(past, here, 1)
+        odds = self.stop(self.behind.context(after, states[:, 1:][here]) + once[owners])[:, 0]
+        left = here.sum(1)[owners] - after.visits
+        ends = functional.binary_cross_entropy_with_logits(
+            odds.float(), (left == 0).float(), reduction="none"
+        )
+        return losses.new_zeros(len(here)).index_add(0, owners, losses + ends)
+
+    def whole_losses(
+        self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor
+    ) -> Tensor:
+        """Do so for each visit given those on both sides of it, (B,); parameters as `losses`."""
+        here = batch.present
+        owners = here.nonzero()[:, 0]
+        once = self._once(batch.static)
+        elapsed = self.course.lengths(batch.visits).cumsum(1)
+        past, states = self.behind.read(batch.visits, shown, elapsed, once)
+        context = self.behind.context(_at(past, here, 0), states[:, :-1][here]) + once[owners]
+        context = context + self.foresight(batch, shown, once)
+        losses = (self.block.cross_entropy(batch.visits[here], known, context) * weights).sum(1)
+        return losses.new_zeros(len(here)).index_add(0, owners, losses)
+
+    def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
+        """Say what the visits after each of R visits tell of it, (R, width)."""
+        assert self.ahead is not None
+        here = batch.present
+        lengths = batch.present.sum(1, keepdim=True)
+        steps = torch.arange(batch.present.shape[1], device=lengths.device)
+        turned = (lengths - 1 - steps).clamp_(min=0)
+        rows = torch.arange(len(turned), device=turned.device)[:, None]
+        elapsed = self.course.lengths(batch.visits).cumsum(1)
+        to_end = (elapsed.gather(1, lengths - 1) - elapsed)[rows, turned]
+        past, states = self.ahead.read(
+            batch.visits[rows, turned], shown[rows, turned], to_end, once
+        )
+        after = Past(*(part[rows, turned][here] for part in past))
+        return self.ahead.context(after, states[rows, turned][here])
+
+    def _once(self, static: Tensor) -> Tensor:
+        if self.once is None:
+            return self.behind.initial.weight.new_zeros(len(static), self.width)
+        return self.once(static, torch.ones_like(static[:, 0], dtype=torch.bool))
+
+
+def _at(past: Past, here: Tensor, shift: int) -> Past:
+    """Take the pasts before (0) or after (1) each visit that there is; (R, ...)."""
+    steps = here.shape[1]
+    return Past(*(part[:, shift : shift + steps][here] for part in past))

@@ -1,0 +1,1 @@
+"""Fitting models of visits, drawing patients with theirs, and going on from given ones."""

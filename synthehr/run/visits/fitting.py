@@ -1,0 +1,135 @@
+"""Training a model of visits, and what is recorded of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from synthehr.artifact import SequenceArtifact
+from synthehr.encode.fields import Fields
+from synthehr.errors import TrainingError
+from synthehr.models.sequence_base import Sequences
+from synthehr.run.fitting import versions
+from synthehr.run.summary import HeldOut, independent_loss, shape
+from synthehr.run.visits.preparation import SequencePreparation
+from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived
+from synthehr.train import Callback, History, Runtime, train
+
+CHECKED = 1024
+"""Patients that are sampled for the shape figure at the end of a fit."""
+
+
+def run_sequences(
+    prepared: SequencePreparation,
+    runtime: Runtime,
+    *,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Path | None = None,
+    checkpoint_every: float = 30.0,
+    resume: bool = False,
+) -> tuple[SequenceArtifact, History]:
+    """Train the model and score it on the held-out patients.
+
+    Raises
+    ------
+    TrainingError
+        If the loss stops being a number, or the memory does not suffice.
+    """
+    model, options = prepared.model, prepared.options
+    try:
+        model.begin(prepared.codes, _random(options.seed, RESAMPLING))
+        history = train(
+            model,
+            prepared.codes,
+            prepared.held_out,
+            prepared.training,
+            seed=derived(options.seed, TRAINING),
+            runtime=runtime,
+            max_minutes=options.max_minutes,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            note={"seed": options.seed},
+        )
+        model.finish(prepared.codes)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise TrainingError(
+            "the memory does not suffice for this fit",
+            hint="train on smaller batches: --set train.batch_size=16",
+        ) from None
+    model.cpu().eval()
+    record = _record(prepared, history)
+    artifact = SequenceArtifact(model, prepared.encoder, prepared.schema, record, prepared.config)
+    return artifact, history
+
+
+def _random(seed: int, stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derived(seed, stream))
+
+
+def _score(prepared: SequencePreparation, history: History) -> HeldOut | None:
+    """Score what was held out, patient by patient; None where nothing was."""
+    held = prepared.held_out
+    if not len(held):
+        return None
+    fields, fitted = prepared.encoder.fields, prepared.codes
+    n = min(CHECKED, max(len(fitted), 256))
+    drawn = prepared.model.sample(n, _random(prepared.options.seed, CHECK))
+    parts = [(fields.visits, 1), (fields.static, 0)] if fields.static else [(fields.visits, 1)]
+    visits = fields.mean_visits
+    losses = [
+        independent_loss(of, _codes(held, part), len(_codes(fitted, part))) * (visits**part)
+        for of, part in parts
+    ]
+    return HeldOut(
+        records=len(held),
+        loss=history.best_held_out,
+        independent=sum(losses) + np.log(visits) * visits,
+        shape=_shape(parts, drawn, held),
+        shape_ceiling=_shape(parts, fitted, held),
+    )
+
+
+def _codes(sequences: Sequences, part: int) -> Any:
+    return sequences.tensors[part].cpu().numpy()
+
+
+def _shape(parts: list[tuple[Fields, int]], first: Sequences, second: Sequences) -> float:
+    columns = [len(of) for of, _ in parts]
+    agreed = [shape(of, _codes(first, part), _codes(second, part)) for of, part in parts]
+    return float(np.average(agreed, weights=columns))
+
+
+def _record(prepared: SequencePreparation, history: History) -> dict[str, Any]:
+    options, visits = prepared.options, prepared.visits
+    score = _score(prepared, history)
+    record = {
+        "versions": versions(),
+        "seed": options.seed,
+        "records": prepared.records,
+        "patients": prepared.patients,
+        "held_out_records": len(prepared.held_out.visits),
+        "held_out_patients": len(prepared.held_out),
+        "holdout": options.share_held_out,
+        "max_minutes": options.max_minutes,
+        "layout": visits.layout,
+        "layout_details": visits.details,
+        "static": [name for name in visits.static if name in prepared.schema.names],
+        "training": asdict(prepared.training),
+        "encoding": asdict(prepared.encoding),
+        "steps": history.steps,
+        "best_step": history.best_step,
+        "stopped_by": history.stopped_by,
+        "precision": history.precision,
+        "device": history.device.split(":")[0],
+        "held_out": None if score is None else asdict(score),
+        "privacy": None,
+    }
+    return json.loads(json.dumps(record))

@@ -1,0 +1,217 @@
+"""What a fit of visits needs before its first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from synthehr.artifact import model_name
+from synthehr.config import TrainConfig, apply, typed
+from synthehr.encode.config import EncodeConfig
+from synthehr.encode.sequence import SequenceEncoder, SequenceFields
+from synthehr.errors import ConfigError, InputError, TrainingError
+from synthehr.io import Source
+from synthehr.io.visits import VisitTable
+from synthehr.models.sequence_base import SequenceModel, Sequences
+from synthehr.run.choices import Options, sequence_class
+from synthehr.run.memory import available
+from synthehr.run.preparation import settle_schema
+from synthehr.schema.column import shown
+from synthehr.schema.doubts import doubts
+from synthehr.schema.table import Schema
+from synthehr.seeds import ENCODER, WEIGHTS, derived, generator
+from synthehr.split import held_out
+
+LEAST_PATIENTS = 20
+"""Fewer patients are no cohort to learn from."""
+_STATES = 10
+_ACTIVATIONS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequencePreparation:
+    """Everything that a fit of visits needs, before the first step.
+
+    Attributes
+    ----------
+    visits : VisitTable
+        The table that was given, without its rows.
+    schema : Schema
+        What the columns are.
+    encoder : SequenceEncoder
+        Fitted on the patients that are not held out.
+    codes, held_out : Sequences
+        The encoded patients.
+    model : SequenceModel
+        Freshly built.
+    config : dataclass
+        The model's settings.
+    training : TrainConfig
+        How it is trained.
+    encoding : EncodeConfig
+        How the encoder was fitted.
+    options : Options
+        What the user chose.
+    warnings : tuple of str
+        What looks odd in the table; no cell value is in it.
+    """
+
+    visits: VisitTable
+    schema: Schema
+    encoder: SequenceEncoder
+    codes: Sequences
+    held_out: Sequences
+    model: SequenceModel
+    config: Any
+    training: TrainConfig
+    encoding: EncodeConfig
+    options: Options
+    warnings: tuple[str, ...]
+
+    @property
+    def patients(self) -> int:
+        """Number of patients."""
+        return len(self.codes) + len(self.held_out)
+
+    @property
+    def records(self) -> int:
+        """Number of visits."""
+        return len(self.codes.visits) + len(self.held_out.visits)
+
+    @property
+    def batch_size(self) -> int:
+        """Patients of a batch."""
+        return min(self.training.batch_size, len(self.codes))
+
+    @property
+    def weights(self) -> int:
+        """Number of weights of the model."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    @property
+    def memory(self) -> int:
+        """Predicted memory in bytes that training takes beyond what is taken now."""
+        tokens = sum(field.size for field in self.encoder.fields.visits)
+        longest = int(self.codes.lengths.max())
+        activations = _ACTIVATIONS * 4 * self.batch_size * longest * (tokens + 512)
+        return _STATES * 4 * self.weights + activations
+
+    def plan(self) -> dict[str, Any]:
+        """Say what the fit is about to do, in JSON values."""
+        return {
+            "model": model_name(type(self.model)),
+            "weights": self.weights,
+            "steps": self.training.steps,
+            "batch_size": self.batch_size,
+            "fitted_patients": len(self.codes),
+            "held_out_patients": len(self.held_out),
+            "visits": self.records,
+            "modelled_columns": len(self.encoder.fields.static) + len(self.encoder.fields.visits),
+            "static_columns": len(self.encoder.fields.static),
+            "memory_mib": self.memory >> 20,
+            "seed": self.options.seed,
+            "schema": self.schema.to_json(),
+            "privacy": None,
+        }
+
+
+def prepare_sequences(
+    visits: VisitTable, schema: Schema | None, options: Options
+) -> SequencePreparation:
+    """Split off patients, fit the encoder, encode, and build the model.
+
+    Raises
+    ------
+    SynthehrError
+        If the visits, the schema or a setting cannot be used.
+    """
+    if options.privacy is not None or options.settings.get("privacy"):
+        raise ConfigError(
+            "visits cannot be learned under differential privacy yet", hint="leave out --epsilon"
+        )
+    if options.rules.rules:
+        raise ConfigError("visits cannot keep rules yet", hint="leave out --rules")
+    settled = settle_visits(visits, schema, options)
+    starts = visits.offsets()
+    patients = len(starts) - 1
+    if patients < LEAST_PATIENTS:
+        raise InputError(
+            f"the visits are of {patients} patients, and {LEAST_PATIENTS} are the least to learn "
+            "from",
+            hint=f"check that column {shown(visits.patient)} names the patient",
+        )
+    aside = held_out(patients, None, options.share_held_out, options.seed)
+    fitted, fitted_starts = chosen(visits.table, starts, ~aside)
+    encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
+    encoder = SequenceEncoder.fit(
+        fitted, settled, fitted_starts, visits.static, encoding, generator(options.seed, ENCODER)
+    )
+    codes = Sequences.of(encoder.encode(fitted, fitted_starts))
+    model, config = built_sequences(encoder.fields, len(codes), options)
+    training = model.train_config(encoder.fields, len(codes), config)
+    prepared = SequencePreparation(
+        visits=replace(visits, table=visits.table.slice(0, 0)),
+        schema=settled,
+        encoder=encoder,
+        codes=codes,
+        held_out=Sequences.of(encoder.encode(*chosen(visits.table, starts, aside))),
+        model=model,
+        config=config,
+        encoding=encoding,
+        training=apply(training, options.settings.get("train", {})),
+        options=options,
+        warnings=(*visits.warnings, *doubts(settled, visits.table), *encoder.notes),
+    )
+    left = available()
+    if left is not None and prepared.memory > left:
+        raise TrainingError(
+            f"this fit needs about {prepared.memory / 2**30:.1f} GiB more memory, and "
+            f"{left / 2**30:.1f} GiB are left",
+            hint="use smaller batches: --set train.batch_size=16",
+        )
+    return prepared
+
+
+def settle_visits(visits: VisitTable, schema: Schema | None, options: Options) -> Schema:
+    """Check the schema against the visits, or infer one; patient and time are what was read.
+
+    Raises
+    ------
+    SchemaError
+        If the schema does not fit the table.
+    """
+    source = Source(visits.table, visits.pandas_types, ())
+    named = replace(options, patient=visits.patient)
+    settled = settle_schema(source, schema, named)
+    others = [
+        replace(column, role="feature")
+        for column in settled.columns
+        if column.role == "time" and column.name != visits.time
+    ]
+    settled = settled.with_columns(*others)
+    return settled.with_columns(replace(settled[visits.time], role="time"))
+
+
+def chosen(
+    table: pa.Table, starts: NDArray[np.int64], who: NDArray[np.bool_]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Take the visits of some patients, (P,) bool, and where each one's begin."""
+    counts = np.diff(starts)
+    return table.filter(pa.array(np.repeat(who, counts))), np.r_[0, np.cumsum(counts[who])]
+
+
+def built_sequences(
+    fields: SequenceFields, n_patients: int, options: Options
+) -> tuple[SequenceModel, Any]:
+    """Build the model that was asked for, and give its settings."""
+    cls = sequence_class(options.model)
+    changes = typed(cls.Config, options.settings.get("model", {}), "model")
+    config = cls.sized(fields, n_patients, changes)
+    with torch.random.fork_rng():
+        torch.manual_seed(derived(options.seed, WEIGHTS))
+        return cls.build(fields, config), config
