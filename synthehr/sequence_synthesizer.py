@@ -247,6 +247,33 @@ class SequenceSynthesizer:
         wanted = self.record["patients"] if n is None else n
         return draw_patients(self.artifact, wanted, chosen)
 
+    def forecast(self, data: Any, steps: int = 1, draws: int = 100, seed: int | None = None) -> Any:
+        """Say what comes after given visits, see `synthehr.run.visits.forecasting.forecast`."""
+        from synthehr.io import as_shape, shape_of
+        from synthehr.run.visits.forecasting import forecast
+        from synthehr.seeds import settled
+
+        self.last_seed = settled(seed)
+        shape = shape_of(data[-1] if isinstance(data, list | tuple) else data)
+        found = forecast(self.artifact, data, steps, draws, self.last_seed)
+        return as_shape(found, shape, self.schema.pandas_types)
+
+    def impute(
+        self,
+        data: Any,
+        draws: int = 1,
+        *,
+        columns: Sequence[str] | None = None,
+        keep_null: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> Any:
+        """Fill the nulls of visits, see `synthehr.run.visits.imputing.imputed_visits`."""
+        from synthehr.run.visits.imputing import imputed_visits
+        from synthehr.seeds import settled
+
+        self.last_seed = settled(seed)
+        return imputed_visits(self.artifact, data, draws, columns, keep_null, self.last_seed)
+
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the model file, atomically; an existing file only with `force`."""
         from synthehr.artifact import save

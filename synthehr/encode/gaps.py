@@ -13,7 +13,7 @@ from synthehr.arrow_types import arrow_type
 from synthehr.encode.axis import combined, from_axis, to_axis, value_type
 from synthehr.encode.numeric import NumericColumn
 
-KNOTS = 129
+KNOTS = 65
 """Ranks of the time since the first visit are interpolated between so many."""
 UNITS = (86_400, 3_600, 60, 1)
 """Lengths in seconds, of which gaps are counted in the longest that divides them all."""
@@ -76,12 +76,28 @@ class Clock(NamedTuple):
     def times(
         self, first: pa.ChunkedArray, gaps: pa.ChunkedArray, starts: NDArray[np.int64]
     ) -> pa.Array:
-        """Give times, (V,), from the time of each patient's first visit, (P,), and gaps, (V,)."""
-        origin, _ = to_axis(combined(first), "time")
+        """Give times, (V,), from the time of each patient's first visit, (P,), and gaps, (V,).
+
+        The gap before the first visit counts for nothing.
+        """
         steps, _ = to_axis(combined(gaps), "time")
-        course = np.cumsum(steps * self.unit)
+        steps[starts[:-1]] = 0
+        return self._summed(first, steps, starts)
+
+    def after(
+        self, last: pa.ChunkedArray, gaps: pa.ChunkedArray, starts: NDArray[np.int64]
+    ) -> pa.Array:
+        """Give times, (V,), from the time of the visit before the first of them, and gaps."""
+        steps, _ = to_axis(combined(gaps), "time")
+        return self._summed(last, steps, starts)
+
+    def _summed(
+        self, origin: pa.ChunkedArray, steps: NDArray[Any], starts: NDArray[np.int64]
+    ) -> pa.Array:
+        course = np.concatenate([[0], np.cumsum(steps * self.unit)])
+        begin, _ = to_axis(combined(origin), "time")
         counts = np.diff(starts)
-        course = course - np.repeat(course[starts[:-1]], counts) + np.repeat(origin, counts)
+        course = course[1:] - np.repeat(course[starts[:-1]], counts) + np.repeat(begin, counts)
         if self.gap_type == pa.float64():
             course = np.round(course, DECIMALS)
         return from_axis(course, np.ones(len(course), dtype=bool), self.data_type)

@@ -200,10 +200,14 @@ class SequenceEncoder:
 
     def encode(self, table: pa.Table, starts: NDArray[np.int64]) -> SequenceCodes:
         """Turn visits, sorted by patient and time, into codes."""
-        gaps = self.clock.gaps(table[self.time], self.time, starts)
         first = table.take(pa.array(starts[:-1]))
-        visits = self.visits.encode(_with_gaps(table, self.time, gaps))
+        visits = self.visits.encode(self.with_gaps(table, starts))
         return SequenceCodes(self.static.encode(first), visits, starts)
+
+    def with_gaps(self, table: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
+        """Put gaps in the place of times."""
+        gaps = self.clock.gaps(table[self.time], self.time, starts)
+        return _with_gaps(table, self.time, gaps)
 
     def decode(self, codes: SequenceCodes, rng: np.random.Generator, *, first: int = 0) -> pa.Table:
         """Turn codes into a table with the columns, order and types that were fitted.

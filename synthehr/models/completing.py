@@ -62,13 +62,17 @@ def complete_records(
 
 
 def token_chances(
-    network: AnyOrderNetwork, fields: Fields, codes: Tensor, barred: Mapping[int, Tensor]
+    network: AnyOrderNetwork,
+    fields: Fields,
+    codes: Tensor,
+    barred: Mapping[int, Tensor],
+    context: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Compute the chance of each token given the known cells, D times (n, size).
 
     One pass tells it of every column: none of the open cells is looked at.
     """
-    partial = start(network, fields, len(codes), Given(codes))
+    partial = start(network, fields, len(codes), Given(codes), context=context)
     hidden = network.body(partial.first)
     return tuple(
         _without(

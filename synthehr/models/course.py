@@ -181,6 +181,10 @@ class Course(nn.Module):
         more = [torch.log1p(past.visits)[..., None], torch.log1p(past.elapsed)[..., None]]
         return torch.cat([*pieces, *more], -1)
 
+    def bins(self, past: Past) -> Tensor:
+        """Find the stretch of time since the first visit, from 0 to len(knots); (...)."""
+        return torch.searchsorted(self.knots, past.elapsed.contiguous(), right=True)
+
     def rank(self, elapsed: Tensor) -> Tensor:
         """Rank times since the first visit among those of the fitted patients, in (0, 1)."""
         if len(self.knots) < 2:

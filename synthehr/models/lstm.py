@@ -21,11 +21,12 @@ from torch import Tensor
 from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.sequence import SequenceFields
 from synthehr.models.autoregressive import Autoregressive
-from synthehr.models.base import NOTHING_GIVEN, OPEN, Batch, Given, Loss
-from synthehr.models.completing import complete_records
+from synthehr.models.base import NOTHING_GIVEN, Batch, Given, Loss
+from synthehr.models.completing import complete_records, token_chances
 from synthehr.models.masks import draw_masks
 from synthehr.models.sequence_base import SequenceBatch, SequenceModel, Sequences
-from synthehr.models.visit_network import Memory, VisitNetwork
+from synthehr.models.visit_drawing import draw_visits, from_both_sides, next_visits
+from synthehr.models.visit_network import VisitNetwork
 
 HELD_OUT_VISITS = 4096
 """Visits times masks by which held-out patients are scored, at least."""
@@ -165,7 +166,7 @@ class LSTM(SequenceModel):
         visits = n_patients * fields.mean_visits
         per_batch = 256 if visits < 3_000 else 1_024 if visits < 30_000 else 4_096
         batch = max(8, min(512, round(per_batch / fields.mean_visits)))
-        epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 30
+        epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 20
         return TrainConfig(
             steps=max(600, round(epochs * n_patients / batch)),
             batch_size=batch,
@@ -193,9 +194,12 @@ class LSTM(SequenceModel):
         shown = present[..., None] & (noise >= self.config.forgetting)
         known, weights = self._masks(int(present.sum()), batch.generator, NEXT_WEIGHT)
         share = self.config.whole_share
-        is_whole = int((step + 1) * share) > int(step * share)
-        learn = self.visits.whole_losses if is_whole else self.visits.losses
-        losses = learn(batch, shown, known, weights)
+        if int((step + 1) * share) > int(step * share):
+            # Only values are learned here, as if nobody knew whether a null cell has one.
+            shown, known, weights = self._without_nulls(batch, shown, known, weights)
+            losses = self.visits.whole_losses(batch, shown, known, weights)
+        else:
+            losses = self.visits.losses(batch, shown, known, weights)
         yield Loss("visits", per_record=losses / self.fields.mean_visits)
 
     @torch.no_grad()
@@ -223,75 +227,53 @@ class LSTM(SequenceModel):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator, static: Tensor | None = None) -> Sequences:
-        """Draw patients, and all their visits side by side; who has had the last one drops out."""
+        """Draw what patients have once, then all their visits side by side."""
         self.eval()
-        device = self.most_visits.device
         if self.static is None:
-            static = torch.zeros(n, 2, 0, dtype=torch.int64, device=device)
+            static = torch.zeros(n, 2, 0, dtype=torch.int64, device=self.most_visits.device)
         else:
             given = NOTHING_GIVEN if static is None else Given(static)
             static = self.static.sample(n, given, generator)
-        memory = self.visits.begin(static)
-        here = torch.arange(n, device=device)
-        owners, drawn = [], []
-        for _ in range(int(LONGEST * int(self.most_visits))):
-            memory, codes = self._visit(memory, generator)
-            owners.append(here)
-            drawn.append(codes)
-            odds = self.visits.stop(self.visits.context(memory))[:, 0].float()
-            goes_on = torch.rand(len(here), generator=generator, device=device) >= odds.sigmoid()
-            kept = goes_on.nonzero()[:, 0]
-            here, memory = here[kept], memory.rows(kept)
-            if not len(here):
-                break
-        owner = torch.cat(owners)
-        counts = torch.bincount(owner, minlength=n)
-        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return Sequences(static, torch.cat(drawn)[owner.argsort(stable=True)], starts)
+        most = int(LONGEST * int(self.most_visits))
+        return draw_visits(self.visits, self.fields, static, most, generator)
 
     @torch.no_grad()
-    def proceed(self, past: Sequences, steps: int, generator: torch.Generator) -> Tensor:
-        """Draw the next visits of given patients."""
+    def proceed(
+        self, past: Sequences, steps: int, draws: int, generator: torch.Generator
+    ) -> Tensor:
+        """Draw the next visits of given patients, as often as is asked for."""
         self.eval()
-        memory = self._after(past, generator)
-        drawn = []
-        for _ in range(steps):
-            memory, codes = self._visit(memory, generator)
-            drawn.append(codes)
-        return torch.stack(drawn, 1)
+        return next_visits(self.visits, self.fields, past, steps, draws, generator)
 
-    def _after(self, past: Sequences, generator: torch.Generator) -> Memory:
-        """Take in all visits of given patients; null where a cell is `OPEN`."""
-        everyone = torch.arange(len(past), device=past.starts.device)
-        batch = past.take(everyone, generator)
-        memory = self.visits.begin(batch.static.clamp(min=0))
-        for step in range(batch.present.shape[1]):
-            codes, here = batch.visits[:, step], batch.present[:, step]
-            known = torch.ones_like(codes[:, 0], dtype=torch.bool)
-            memory = self.visits.proceed(memory, codes, known).where(here, memory)
-        return memory
-
-    def _visit(self, memory: Memory, generator: torch.Generator) -> tuple[Memory, Tensor]:
-        """Draw the next visit of each patient, (B, 2, D), and take it in."""
-        codes = torch.full_like(memory.past.last, OPEN)
-        barred = {}
-        field, gap = self.fields.visits[self.fields.gap], self.fields.gap
-        assert field.null is not None
-        if bool((memory.past.visits == 0).all()):
-            codes[:, 0, gap], codes[:, 1, gap] = field.null, 0
-        else:
-            barred = {gap: torch.arange(field.size) == field.null}
-        codes = complete_records(
-            self.visits.block,
-            self.fields.visits,
-            codes,
-            barred,
-            generator,
-            context=self.visits.context(memory),
+    @torch.no_grad()
+    def complete(
+        self, records: Sequences, barred: Mapping[int, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Draw the open cells of visits given all known cells of the patient."""
+        self.eval()
+        codes, context = from_both_sides(self.visits, self.fields, records, generator)
+        return complete_records(
+            self.visits.block, self.fields.visits, codes, barred, generator, context=context
         )
-        return self.visits.proceed(
-            memory, codes, torch.ones_like(codes[:, 0], dtype=torch.bool)
-        ), codes
+
+    @torch.no_grad()
+    def token_chances(
+        self, records: Sequences, barred: Mapping[int, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """Compute the chances of each open cell's tokens given all known cells of the patient."""
+        self.eval()
+        codes, context = from_both_sides(self.visits, self.fields, records, generator)
+        return token_chances(self.visits.block, self.fields.visits, codes, barred, context)
+
+    def _without_nulls(
+        self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Show no null, and leave its loss out; the gap before a visit is always known."""
+        seen = self.visits.course.seen(batch.visits)
+        is_gap = torch.arange(known.shape[1], device=known.device) == self.fields.gap
+        here = seen[batch.present] & ~is_gap
+        known = (known & here) | is_gap
+        return shown & (seen | is_gap), known, weights * here
 
     def _masks(
         self, n: int, generator: torch.Generator, next_weight: float

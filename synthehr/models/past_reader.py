@@ -72,6 +72,9 @@ class PastReader(nn.Module):
         self.initial = nn.Linear(width, self.states * hidden)
         self.recall = nn.Linear(hidden, width, bias=False)
         self.features = nn.Linear(course.width, width, bias=False)
+        # What happens at one time alone, such as the end of a stay, smooth features blur.
+        self.when = nn.Embedding(len(fields.elapsed) + 1, width)
+        nn.init.zeros_(self.when.weight)
 
     def begin(self, once: Tensor) -> State:
         """Give the state before the first visit, from what patients have once, (B, width)."""
@@ -113,7 +116,7 @@ class PastReader(nn.Module):
         """Make contexts, (R, width), of pasts and states, (R, hidden)."""
         if self.training and self.dropout:
             state = functional.dropout(state, self.dropout)
-        features = self.features(self.course.features(past))
+        features = self.features(self.course.features(past)) + self.when(self.course.bins(past))
         return self.last(past.last, past.seen) + features + self.recall(state)
 
     def _run(self, read: Tensor, state: State) -> tuple[Tensor, State]:

@@ -141,7 +141,9 @@ class SequenceModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def proceed(self, past: Sequences, steps: int, generator: torch.Generator) -> Tensor:
+    def proceed(
+        self, past: Sequences, steps: int, draws: int, generator: torch.Generator
+    ) -> Tensor:
         """Draw the next visits of given patients, each given those before it.
 
         Parameters
@@ -150,13 +152,50 @@ class SequenceModel(nn.Module, ABC):
             P patients and their visits so far.
         steps : int
             How many visits to draw; that a patient's visits end is not drawn.
+        draws : int
+            How often.
         generator : torch.Generator
             The source of randomness.
 
         Returns
         -------
-        Tensor of shape (P, steps, 2, D), int64
+        Tensor of shape (P, draws, steps, 2, D), int64
+            What would be measured: a cell that is drawn null is drawn once more without null,
+            and the visits after it see the null.
         """
+
+    @abstractmethod
+    def complete(
+        self, records: Sequences, barred: Mapping[int, Tensor], generator: torch.Generator
+    ) -> Tensor:
+        """Draw the open cells of visits given all known cells of the patient.
+
+        Cells of one visit are drawn jointly; those of different visits each given what is known.
+
+        Parameters
+        ----------
+        records : Sequences
+            Patients; `OPEN` where a cell of a visit is to be drawn. Static cells are known.
+        barred : mapping from column index to Tensor of shape (size,), bool
+            Tokens that are never drawn.
+        generator : torch.Generator
+            The source of randomness.
+
+        Returns
+        -------
+        Tensor of shape (V, 2, D), int64
+
+        Raises
+        ------
+        ConfigError
+            The model has no way to do this.
+        """
+
+    @abstractmethod
+    def token_chances(
+        self, records: Sequences, barred: Mapping[int, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """Say how likely each token of an open cell is, D times (V, size); as `complete`."""
 
     @abstractmethod
     def held_out_loss(self, records: Sequences) -> float:

@@ -171,34 +171,50 @@ class VisitNetwork(nn.Module):
             For each of the R visits that there are: cells that are known, and the weights of
             the losses of the others.
         """
-        here = batch.present
-        owners = here.nonzero()[:, 0]
         once = self._once(batch.static)
-        elapsed = self.course.lengths(batch.visits).cumsum(1)
-        past, states = self.behind.read(batch.visits, shown, elapsed, once)
-        before = self.behind.context(_at(past, here, 0), states[:, :-1][here]) + once[owners]
-        losses = (self.block.cross_entropy(batch.visits[here], known, before) * weights).sum(1)
-        after = _at(past, here, 1)
-        odds = self.stop(self.behind.context(after, states[:, 1:][here]) + once[owners])[:, 0]
-        left = here.sum(1)[owners] - after.visits
-        ends = functional.binary_cross_entropy_with_logits(
-            odds.float(), (left == 0).float(), reduction="none"
-        )
-        return losses.new_zeros(len(here)).index_add(0, owners, losses + ends)
+        context, place, owners = self._contexts(batch, shown, once)
+        left = batch.present.sum(1)[owners] - place
+        cells = batch.visits[batch.present]
+        losses = (self.block.cross_entropy(cells, known, context[left > 0]) * weights).sum(1)
+        odds = self.stop(context[place > 0])[:, 0].float()
+        ended = (left[place > 0] == 0).float()
+        ends = functional.binary_cross_entropy_with_logits(odds, ended, reduction="none")
+        return losses.new_zeros(len(once)).index_add(0, owners[left > 0], losses + ends)
 
     def whole_losses(
         self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor
     ) -> Tensor:
         """Do so for each visit given those on both sides of it, (B,); parameters as `losses`."""
-        here = batch.present
-        owners = here.nonzero()[:, 0]
+        owners = batch.present.nonzero()[:, 0]
+        context = self.whole_context(batch, shown)
+        cells = batch.visits[batch.present]
+        losses = (self.block.cross_entropy(cells, known, context) * weights).sum(1)
+        return losses.new_zeros(len(batch.static)).index_add(0, owners, losses)
+
+    def whole_context(self, batch: SequenceBatch, shown: Tensor) -> Tensor:
+        """Say what is known of each of R visits from those on both sides of it, (R, width)."""
         once = self._once(batch.static)
+        context, place, owners = self._contexts(batch, shown, once)
+        left = batch.present.sum(1)[owners] - place
+        return context[left > 0] + self.foresight(batch, shown, once)
+
+    def _contexts(
+        self, batch: SequenceBatch, shown: Tensor, once: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Make the contexts before each visit and after the last, patient by patient.
+
+        Returns
+        -------
+        Tensor of shape (R + B, width), Tensor and Tensor of shape (R + B,), int64
+            Contexts, the number of visits before, and whose they are.
+        """
         elapsed = self.course.lengths(batch.visits).cumsum(1)
         past, states = self.behind.read(batch.visits, shown, elapsed, once)
-        context = self.behind.context(_at(past, here, 0), states[:, :-1][here]) + once[owners]
-        context = context + self.foresight(batch, shown, once)
-        losses = (self.block.cross_entropy(batch.visits[here], known, context) * weights).sum(1)
-        return losses.new_zeros(len(here)).index_add(0, owners, losses)
+        steps = torch.arange(states.shape[1], device=states.device)
+        reached = steps <= batch.present.sum(1, keepdim=True)
+        owners, place = reached.nonzero(as_tuple=True)
+        here = Past(*(part[reached] for part in past))
+        return self.behind.context(here, states[reached]) + once[owners], place, owners
 
     def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
         """Say what the visits after each of R visits tell of it, (R, width)."""
@@ -220,9 +236,3 @@ class VisitNetwork(nn.Module):
         if self.once is None:
             return self.behind.initial.weight.new_zeros(len(static), self.width)
         return self.once(static, torch.ones_like(static[:, 0], dtype=torch.bool))
-
-
-def _at(past: Past, here: Tensor, shift: int) -> Past:
-    """Take the pasts before (0) or after (1) each visit that there is; (R, ...)."""
-    steps = here.shape[1]
-    return Past(*(part[:, shift : shift + steps][here] for part in past))

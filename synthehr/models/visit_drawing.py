@@ -1,0 +1,143 @@
+"""Drawing visits with a `VisitNetwork`: from the first, after given ones, and between them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from synthehr.encode.sequence import SequenceFields
+from synthehr.errors import ConfigError
+from synthehr.models.base import OPEN
+from synthehr.models.completing import complete_records
+from synthehr.models.sequence_base import Sequences
+from synthehr.models.visit_network import Memory, VisitNetwork
+
+
+def draw_visits(
+    network: VisitNetwork,
+    fields: SequenceFields,
+    static: Tensor,
+    most: int,
+    generator: torch.Generator,
+) -> Sequences:
+    """Draw all visits of patients side by side; who has had the last one drops out.
+
+    Parameters
+    ----------
+    network : VisitNetwork
+        In evaluation mode.
+    fields : SequenceFields
+        The columns.
+    static : Tensor of shape (n, 2, S), int64
+        What the patients have once.
+    most : int
+        No patient has more visits.
+    generator : torch.Generator
+        The source of randomness.
+    """
+    device = static.device
+    here = torch.arange(len(static), device=device)
+    memory = network.begin(static)
+    owners, drawn = [], []
+    for _ in range(most):
+        memory, codes = _next(network, fields, memory, generator)
+        owners.append(here)
+        drawn.append(codes)
+        odds = network.stop(network.context(memory))[:, 0].float()
+        goes_on = torch.rand(len(here), generator=generator, device=device) >= odds.sigmoid()
+        kept = goes_on.nonzero()[:, 0]
+        here, memory = here[kept], memory.rows(kept)
+        if not len(here):
+            break
+    owner = torch.cat(owners)
+    counts = torch.bincount(owner, minlength=len(static))
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Sequences(static, torch.cat(drawn)[owner.argsort(stable=True)], starts)
+
+
+def next_visits(
+    network: VisitNetwork,
+    fields: SequenceFields,
+    past: Sequences,
+    steps: int,
+    draws: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw the next visits of patients, (P, draws, steps, 2, D); as `SequenceModel.proceed`."""
+    patients = torch.arange(len(past), device=past.starts.device)
+    memory = remembered(network, past, generator).rows(patients.repeat_interleave(draws))
+    barred = {
+        column: torch.arange(field.size) == field.null
+        for column, field in enumerate(fields.visits)
+        if field.null is not None
+    }
+    measured = []
+    for _ in range(steps):
+        context = network.context(memory)
+        memory, codes = _next(network, fields, memory, generator)
+        codes = codes.masked_fill(~network.course.seen(codes)[:, None], OPEN)
+        measured.append(
+            complete_records(
+                network.block, fields.visits, codes, barred, generator, context=context
+            )
+        )
+    return torch.stack(measured, 1).unflatten(0, (len(past), draws))
+
+
+def remembered(network: VisitNetwork, past: Sequences, generator: torch.Generator) -> Memory:
+    """Take in all visits of given patients."""
+    everyone = torch.arange(len(past), device=past.starts.device)
+    batch = past.take(everyone, generator)
+    memory = network.begin(batch.static)
+    known = torch.ones_like(batch.visits[:, 0, 0], dtype=torch.bool)
+    for step in range(batch.present.shape[1]):
+        after = network.proceed(memory, batch.visits[:, step], known)
+        memory = after.where(batch.present[:, step], memory)
+    return memory
+
+
+def from_both_sides(
+    network: VisitNetwork, fields: SequenceFields, records: Sequences, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Give the codes of all visits, (R, 2, D), and what the others say of each, (R, width).
+
+    Null counts as open: whether a cell was measured is not looked at.
+
+    Raises
+    ------
+    ConfigError
+        The network has not learned to look ahead.
+    """
+    if network.ahead is None:
+        raise ConfigError(
+            "this model has not learned to fill holes in visits",
+            hint="fit with --set model.whole_share=0.25",
+        )
+    everyone = torch.arange(len(records), device=records.starts.device)
+    batch = records.take(everyone, generator)
+    is_gap = torch.arange(len(fields.visits), device=everyone.device) == fields.gap
+    known = (batch.visits[:, :, 0] != OPEN) & network.course.seen(batch.visits)
+    shown = batch.present[..., None] & (known | is_gap)
+    codes = batch.visits.masked_fill(~(known | is_gap)[:, :, None], OPEN)[batch.present]
+    return codes, network.whole_context(batch._replace(visits=batch.visits.clamp(min=0)), shown)
+
+
+def _next(
+    network: VisitNetwork, fields: SequenceFields, memory: Memory, generator: torch.Generator
+) -> tuple[Memory, Tensor]:
+    """Draw the next visit of each patient, (B, 2, D), and take it in."""
+    codes = torch.full_like(memory.past.last, OPEN)
+    field = fields.visits[fields.gap]
+    assert field.null is not None
+    is_first = memory.past.visits == 0
+    codes[is_first, 0, fields.gap] = field.null
+    codes[is_first, 1, fields.gap] = 0
+    codes = complete_records(
+        network.block,
+        fields.visits,
+        codes,
+        {fields.gap: torch.arange(field.size) == field.null},
+        generator,
+        context=network.context(memory),
+    )
+    return network.proceed(memory, codes, torch.ones_like(codes[:, 0], dtype=torch.bool)), codes
