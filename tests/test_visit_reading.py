@@ -205,3 +205,117 @@ def test_a_folder_is_replaced_only_by_force_and_only_if_it_holds_nothing_else(tm
     with pytest.raises(ArtifactError, match="are a folder of files"):
         write_visits(visits, tmp_path / "out.parquet")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+EVENTS = pa.table(
+    {
+        "id": [1, 1, 2, 1, 2, 1, 2],
+        "minute": [0, 0, 5, 0, 5, 9, 5],
+        "parameter": ["hr", "hr", "hr", "note", "note", "hr", "rare"],
+        "value": ["60", "71", "80", "a", "b", None, "1"],
+        "site": list("xxxxxxx"),
+    }
+)
+
+
+def test_events_are_spread_and_what_was_merged_or_left_out_is_counted():
+    hr = pa.concat_tables([EVENTS, EVENTS.slice(3, 1)])
+    visits = read_visits(hr, patient="id", time="minute", format="events", rare_patients=2)
+    assert _pylist(visits) == [
+        {"id": 1, "minute": 0, "hr": 65.5, "note": "a"},
+        {"id": 2, "minute": 5, "hr": 80.0, "note": "b"},
+    ]
+    assert visits.warnings[:4] == (
+        "1 columns of events are not read: site.",
+        "1 events without value were left out.",
+        "1 variables of fewer than 2 patients were left out.",
+        "2 events came at the time of another of the same variable: numbers were averaged, of "
+        "texts the last was taken.",
+    )
+
+
+def test_events_of_whole_numbers_stay_whole_and_come_back(tmp_path):
+    events = pa.table(
+        {"id": [1, 1, 2], "day": [0, 0, 3], "test": ["sbp", "dbp", "sbp"], "value": [120, 80, 130]}
+    )
+    visits = read_visits(
+        (PERSONS, events), patient="id", time="day", format="events", rare_patients=1
+    )
+    assert visits.table["sbp"].type == pa.int64()
+    assert visits.static == ("sex", "age")
+    write_visits(visits, tmp_path / "out")
+    again = read_visits(tmp_path / "out", patient="id", time="day", rare_patients=1)
+    assert (
+        again.table.select(visits.table.column_names).cast(visits.table.schema).equals(visits.table)
+    )
+    assert again.layout == "events"
+    assert again.details == {"variable": "test", "value": "value"}
+
+
+def test_events_without_values_are_marks(tmp_path):
+    events = pa.table({"id": [2, 1, 1], "day": [3, 5, 0], "event": ["mi", "htn", "htn"]})
+    visits = read_visits(events, patient="id", time="day", format="events", rare_patients=1)
+    assert visits.table["htn"].to_pylist() == [True, True, False]
+    write_visits(visits, tmp_path / "out")
+    back = read_visits(tmp_path / "out", patient="id", time="day", rare_patients=1)
+    assert back.table.equals(visits.table.select(back.table.column_names))
+
+
+def test_variables_in_several_units_are_refused():
+    events = EVENTS.append_column("unit", pa.array(["bpm", "bpm", "Hz", *[None] * 4]))
+    with pytest.raises(InputError, match="1 variables come in more than one unit"):
+        read_visits(events, patient="id", time="minute", format="events", rare_patients=1)
+
+
+WIDE = pa.table(
+    {
+        "id": [1, 2, 3],
+        "icd_9": ["a", "b", "c"],
+        "hr_0": [60, None, None],
+        "hr_10": [61.5, 70, None],
+        "ward_0": ["x", None, None],
+        "ward_2": ["y", "z", None],
+    }
+)
+
+
+def test_wide_tables_become_long_and_come_back(tmp_path):
+    visits = read_visits(WIDE, patient="id", time="day", format="wide")
+    assert visits.static == ("icd_9",)
+    assert [(row["id"], row["day"], row["hr"], row["ward"]) for row in _pylist(visits)] == [
+        (1, 0, 60.0, "x"),
+        (1, 2, None, "y"),
+        (1, 10, 61.5, None),
+        (2, 2, None, "z"),
+        (2, 10, 70.0, None),
+    ]
+    assert visits.warnings == ("1 patients without visits were left out.",)
+    write_visits(visits, tmp_path / "wide.parquet")
+    again = read_visits(tmp_path / "wide.parquet", patient="id", time="day", format="wide")
+    assert again.table.equals(visits.table)
+
+
+def test_a_wide_table_has_room_for_one_visit_at_a_time(tmp_path):
+    visits = read_visits(LONG, patient="patient_id", time="day")
+    with pytest.raises(ArtifactError, match="1 visits are at the time of another"):
+        write_visits(visits, tmp_path / "wide.csv", layout="wide")
+    with pytest.raises(InputError, match="no column is named by a variable and a time"):
+        read_visits(PERSONS, patient="id", format="wide")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(1, 4), st.integers(0, 5)), st.integers(-9, 9), min_size=2
+    ),
+    st.sampled_from(["_", ".", "-", "_t"]),
+)
+def test_wide_tables_of_any_separator_come_back(cells, separator):
+    ids = sorted({who for who, _ in cells})
+    times = sorted({when for _, when in cells} | {6, 7})
+    columns = {f"x{separator}{t}": [cells.get((who, t)) for who in ids] for t in times}
+    wide = pa.table({"id": ids, **columns})
+    visits = read_visits(wide, patient="id", format="wide")
+    assert visits.details == {"separator": separator}
+    found = {(row["id"], row["time"]): row["x"] for row in _pylist(visits)}
+    assert found == cells
