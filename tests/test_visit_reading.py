@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -319,3 +323,99 @@ def test_wide_tables_of_any_separator_come_back(cells, separator):
     assert visits.details == {"separator": separator}
     found = {(row["id"], row["time"]): row["x"] for row in _pylist(visits)}
     assert found == cells
+
+
+def _stamp(*days: int | None) -> pa.Array:
+    return pa.array([None if day is None else day * 86_400_000_000 for day in days]).cast(
+        pa.timestamp("us")
+    )
+
+
+def _meds(folder: Path, splits: dict[int, str] | None = None) -> Path:
+    """Write a faithful small data set: two shards, static rows, births, values and marks."""
+    first = pa.table(
+        {
+            "subject_id": [7, 7, 7, 7, 7, 7, 4, 4],
+            "time": _stamp(None, -9000, 0, 0, 0, 3, None, 5),
+            "code": ["SEX//F", "MEDS_BIRTH", "HR", "HR", "ICD//I10", "HR", "SEX//M", "HR"],
+            "numeric_value": pa.array([None, None, 60, 62, None, 64, None, 70], pa.float32()),
+        }
+    )
+    second = pa.table(
+        {
+            "subject_id": [9, 9, 9, 11],
+            "time": _stamp(1, 2, 2, None),
+            "code": ["ICD//I10", "NOTE", "HR", "SEX//F"],
+            "numeric_value": pa.array([None, None, None, None], pa.float32()),
+            "text_value": pa.array([None, "calm", None, None], pa.large_string()),
+        }
+    )
+    for name, part in (("train/0", first), ("held_out/0", second)):
+        path = folder / "data" / f"{name}.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(part, path)
+    if splits:
+        (folder / "metadata").mkdir()
+        table = pa.table({"subject_id": list(splits), "split": list(splits.values())})
+        pq.write_table(table, folder / "metadata" / "subject_splits.parquet")
+    return folder
+
+
+def test_meds_codes_become_columns(tmp_path):
+    visits = read_visits(_meds(tmp_path), rare_patients=1)
+    assert (visits.layout, visits.patient, visits.time) == ("meds", "subject_id", "time")
+    assert visits.static == ("MEDS_BIRTH", "SEX//F", "SEX//M")
+    assert visits.table["subject_id"].to_pylist() == [4, 7, 7, 9, 9]
+    assert visits.table["HR"].to_pylist() == [70, 61, 64, None, None]
+    assert visits.table["ICD//I10"].to_pylist() == [False, True, False, True, False]
+    assert visits.table["NOTE"].to_pylist() == [None, None, None, None, "calm"]
+    assert visits.table["SEX//F"].to_pylist() == [False, True, True, False, False]
+    assert visits.table["MEDS_BIRTH"].null_count == 3
+    assert [warning.split()[0] for warning in visits.warnings] == ["1", "1", "1"]
+
+
+def test_rare_codes_do_not_become_columns(tmp_path):
+    visits = read_visits(_meds(tmp_path), format="meds", rare_patients=2)
+    assert visits.varying == ("HR", "ICD//I10")
+    assert visits.static == ("SEX//F",)
+    assert "3 codes of fewer than 2 patients were left out (3 events)." in visits.warnings
+    with pytest.raises(InputError, match="no dated event"):
+        read_visits(tmp_path)
+
+
+def test_only_the_subjects_for_training_are_learned_from(tmp_path):
+    splits = {7: "train", 4: "train", 9: "held_out", 11: "tuning"}
+    visits = read_visits(_meds(tmp_path, splits), rare_patients=1)
+    assert set(visits.table["subject_id"].to_pylist()) == {4, 7}
+    assert "2 subjects outside the split train were left out." in visits.warnings
+
+
+def test_meds_comes_back_with_subjects_from_one(tmp_path):
+    (tmp_path / "in").mkdir()
+    visits = read_visits(_meds(tmp_path / "in"), rare_patients=1)
+    write_visits(visits, tmp_path / "out")
+    again = read_visits(tmp_path / "out", rare_patients=1)
+    assert again.warnings == ()
+    assert again.table["subject_id"].to_pylist() == [1, 2, 2, 3, 3]
+    names = visits.table.column_names[1:]
+    assert sorted(again.table.column_names[1:]) == sorted(names)
+    assert again.table.select(names).equals(visits.table.select(names))
+    write_visits(visits, tmp_path / "out", force=True)
+
+
+def test_what_meds_cannot_hold_is_refused_and_nothing_is_left(tmp_path):
+    visits = read_visits(LONG, patient="patient_id", time="day")
+    with pytest.raises(ArtifactError, match="no dates or timestamps"):
+        write_visits(visits, tmp_path / "out", layout="meds")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_meds_data_set_that_is_written_is_valid(tmp_path):
+    meds = pytest.importorskip("meds", reason="the extra meds is not installed")
+    (tmp_path / "in").mkdir()
+    write_visits(read_visits(_meds(tmp_path / "in"), rare_patients=1), tmp_path / "out")
+    (shard,) = (tmp_path / "out" / "data").iterdir()
+    meds.DataSchema.validate(pq.read_table(shard))
+    meds.CodeMetadataSchema.validate(pq.read_table(tmp_path / "out" / meds.code_metadata_filepath))
+    about = json.loads((tmp_path / "out" / meds.dataset_metadata_filepath).read_text())
+    meds.DatasetMetadataSchema.validate(about)

@@ -191,18 +191,16 @@ def _column(
 ) -> tuple[pa.Array | pa.ChunkedArray, int]:
     if cells is None:
         return marked(place, rows), 0
-    if is_text(cells.type):
-        if pa.types.is_dictionary(cells.type):
-            cells = cells.cast(cells.type.value_type)
-        cells = _typed(cells)
-    data_type = cells.type
-    if not (pa.types.is_integer(data_type) or pa.types.is_floating(data_type)):
-        return latest(place, cells, rows)
-    values = np.asarray(cells.cast(pa.float64(), safe=False).combine_chunks())
+    found = _typed(cells) if is_text(cells.type) else cells
+    if not (pa.types.is_integer(found.type) or pa.types.is_floating(found.type)):
+        return latest(place, found, rows)
+    values = np.asarray(found.cast(pa.float64(), safe=False).combine_chunks())
     column, merged = averaged(place, values, rows)
-    return whole_where_possible(column, data_type), merged
+    return whole_where_possible(column, found.type), merged
 
 
 def _typed(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    table, _ = typed(pa.table({"value": cells}), ".", None)
+    """Find out what text cells of one variable are, as for a CSV file."""
+    plain = cells.cast(cells.type.value_type) if pa.types.is_dictionary(cells.type) else cells
+    table, _ = typed(pa.table({"value": plain}), ".", None)
     return table.column("value")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from synthehr.errors import InputError
 from synthehr.io.source import Source, read
 from synthehr.io.visits.events import pivoted
 from synthehr.io.visits.guess import find_patient, find_time
+from synthehr.io.visits.meds import read_meds
 from synthehr.io.visits.two_tables import joined
 from synthehr.io.visits.visits import LAYOUTS, Layout, VisitTable, arranged
 from synthehr.io.visits.wide import lengthened
@@ -143,6 +144,9 @@ def _common(persons: Source, visits: Source) -> str:
     return names[0] if len(names) == 1 else find_patient(visits.table)
 
 
+_FOLDERS: dict[str, Callable[[Path, int], VisitTable]] = {"meds": read_meds}
+
+
 def _refuse_static(asked: _Asked) -> None:
     if asked.static is not None:
         raise InputError(
@@ -163,7 +167,17 @@ def _folder(folder: Path, asked: _Asked) -> VisitTable:
     if layout in ("two-tables", "events"):
         second = VISITS if layout == "two-tables" else EVENTS
         return _two(read(folder / PATIENTS), read(folder / second), asked._replace(layout=layout))
-    raise _not_so(layout, "a folder")
+    if layout not in _FOLDERS:
+        raise _not_so(layout, "a folder")
+    _refuse_static(asked)
+    visits = _FOLDERS[layout](folder, asked.rare_patients)
+    for given, name in ((asked.patient, visits.patient), (asked.time, visits.time)):
+        if given not in (None, name):
+            raise InputError(
+                f"the layout {layout} calls this column {name}, not {shown(str(given))}",
+                hint="Leave --patient and --time out.",
+            )
+    return visits
 
 
 def _layout_of(folder: Path) -> Layout:
@@ -172,6 +186,8 @@ def _layout_of(folder: Path) -> Layout:
         return "two-tables"
     if (folder / PATIENTS).is_file() and (folder / EVENTS).is_file():
         return "events"
+    if any((folder / "data").rglob("*.parquet")):
+        return "meds"
     raise InputError(
         f"the layout of the folder {folder.name} is not clear",
         hint=f"Say which it is with --format: {', '.join(LAYOUTS)}.",

@@ -16,6 +16,7 @@ from synthehr.io.atomic import check_target
 from synthehr.io.folder import check_folder, replacing_folder
 from synthehr.io.visits.events import melted
 from synthehr.io.visits.keys import order_of, ranks, time_key
+from synthehr.io.visits.meds_out import write_meds
 from synthehr.io.visits.reading import EVENTS, PATIENTS, VISITS
 from synthehr.io.visits.visits import Layout, VisitTable
 from synthehr.io.visits.wide import widened
@@ -25,6 +26,7 @@ _IN_ONE_FILE = ("long", "wide")
 _OURS: dict[str, re.Pattern[str]] = {
     "two-tables": re.compile(rf"{re.escape(PATIENTS)}|{re.escape(VISITS)}"),
     "events": re.compile(rf"{re.escape(PATIENTS)}|{re.escape(EVENTS)}"),
+    "meds": re.compile(r"data/\d+\.parquet|metadata/(codes\.parquet|dataset\.json)"),
 }
 
 
@@ -114,6 +116,7 @@ def _events(visits: VisitTable, folder: Path) -> None:
 _WRITERS: dict[str, Callable[[VisitTable, Path], None]] = {
     "two-tables": _two_tables,
     "events": _events,
+    "meds": write_meds,
 }
 
 
