@@ -419,3 +419,87 @@ def test_a_meds_data_set_that_is_written_is_valid(tmp_path):
     meds.CodeMetadataSchema.validate(pq.read_table(tmp_path / "out" / meds.code_metadata_filepath))
     about = json.loads((tmp_path / "out" / meds.dataset_metadata_filepath).read_text())
     meds.DatasetMetadataSchema.validate(about)
+
+
+STAY = """Time,Parameter,Value
+00:00,RecordID,{id}
+00:00,Age,54
+00:00,Gender,-1
+00:00,Height,-1
+00:00,ICUType,4
+00:00,Weight,-1
+00:07,HR,73
+00:07,HR,75
+00:07,Temp,35.1
+01:37,Weight,81.5
+47:59,HR,-1
+"""
+EMPTY_STAY = STAY[: STAY.index("00:07")]
+
+
+def _physionet2012(folder: Path) -> Path:
+    (folder / "set-a").mkdir(parents=True)
+    for i in (132539, 132540):
+        (folder / "set-a" / f"{i}.txt").write_text(STAY.format(id=i))
+    (folder / "set-a" / "140001.txt").write_text(EMPTY_STAY.format(id=140001).rstrip())
+    (folder / "Outcomes-a.txt").write_text(
+        "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n"
+        "132540,16,8,8,-1,0\n132539,6,1,5,10,1\n140001,21,-1,19,-1,0\n"
+    )
+    return folder
+
+
+def test_physionet_2012_comes_and_goes(tmp_path):
+    visits = read_visits(_physionet2012(tmp_path / "in"), rare_patients=2)
+    assert visits.layout == "physionet2012"
+    assert visits.static[:5] == ("Age", "Gender", "Height", "ICUType", "AdmissionWeight")
+    first, second = _pylist(visits)[:2]
+    assert (first["RecordID"], first["minute"], first["HR"], first["Temp"]) == (
+        132539, 7, 74.0, 35.1,
+    )  # fmt: skip
+    assert (first["Age"], first["Gender"], first["Survival"], first["In-hospital_death"]) == (
+        54, None, 10, 1,
+    )  # fmt: skip
+    assert (second["minute"], second["Weight"], second["AdmissionWeight"]) == (97, 81.5, None)
+    assert "1 patients without visits were left out." in visits.warnings
+    write_visits(visits, tmp_path / "out")
+    again = read_visits(tmp_path / "out", rare_patients=2)
+    names = visits.table.column_names[1:]
+    assert again.table.select(names).equals(visits.table.select(names))
+    assert again.table["RecordID"].to_pylist() == [1, 1, 2, 2]
+    assert again.static == visits.static
+
+
+def test_a_text_folder_of_another_format_is_refused(tmp_path):
+    folder = _physionet2012(tmp_path)
+    (folder / "set-a" / "140002.txt").write_text("Time,Parameter\n00:00,HR\n")
+    with pytest.raises(InputError, match="the 4 files do not all begin with the same 3 columns"):
+        read_visits(folder, rare_patients=1)
+    (folder / "set-a" / "140002.txt").write_text("Time,Parameter,Value\n00:00,HR,secret\n")
+    with pytest.raises(InputError, match="no numbers") as caught:
+        read_visits(folder, rare_patients=1)
+    assert "secret" not in str(caught.value)
+
+
+HOURS = {
+    "p000009": "80|NaN|61|1|-2.5|1|0\nNaN|36.6|61|1|-2.5|2|1\n",
+    "p000002": "70|NaN|50|0|-0.1|1|0\n",
+}
+
+
+def test_physionet_2019_comes_and_goes(tmp_path):
+    (tmp_path / "in").mkdir()
+    head = "HR|Temp|Age|Gender|HospAdmTime|ICULOS|SepsisLabel\n"
+    for name, rows in HOURS.items():
+        (tmp_path / "in" / f"{name}.psv").write_text(head + rows)
+    visits = read_visits(tmp_path / "in")
+    assert (visits.layout, visits.time) == ("physionet2019", "ICULOS")
+    assert visits.static == ("Age", "Gender", "HospAdmTime")
+    assert visits.table["patient"].to_pylist() == ["p000002", "p000009", "p000009"]
+    assert visits.table["Temp"].to_pylist() == [None, None, 36.6]
+    write_visits(visits, tmp_path / "out")
+    written = (tmp_path / "out" / "p000002.psv").read_text()
+    assert written == head + HOURS["p000009"]
+    again = read_visits(tmp_path / "out")
+    names = visits.table.column_names[1:]
+    assert again.table.select(names).equals(visits.table.select(names))

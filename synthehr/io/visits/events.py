@@ -89,7 +89,7 @@ def pivoted(
 def melted(visits: VisitTable) -> pa.Table:
     """Turn visits into events again: a row for each cell that is not null, or is true."""
     variable = visits.details.get("variable", "variable")
-    value = visits.details.get("value", None if visits.details else "value")
+    value = visits.details.get("value", None if "variable" in visits.details else "value")
     table = visits.table
     if not visits.varying:
         raise ArtifactError("no column varies", hint="Write the long layout.")

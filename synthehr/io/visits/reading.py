@@ -12,6 +12,8 @@ from synthehr.io.source import Source, read
 from synthehr.io.visits.events import pivoted
 from synthehr.io.visits.guess import find_patient, find_time
 from synthehr.io.visits.meds import read_meds
+from synthehr.io.visits.physionet2012 import read_physionet2012
+from synthehr.io.visits.physionet2019 import read_physionet2019
 from synthehr.io.visits.two_tables import joined
 from synthehr.io.visits.visits import LAYOUTS, Layout, VisitTable, arranged
 from synthehr.io.visits.wide import lengthened
@@ -144,7 +146,11 @@ def _common(persons: Source, visits: Source) -> str:
     return names[0] if len(names) == 1 else find_patient(visits.table)
 
 
-_FOLDERS: dict[str, Callable[[Path, int], VisitTable]] = {"meds": read_meds}
+_FOLDERS: dict[str, Callable[[Path, int], VisitTable]] = {
+    "meds": read_meds,
+    "physionet2012": read_physionet2012,
+    "physionet2019": read_physionet2019,
+}
 
 
 def _refuse_static(asked: _Asked) -> None:
@@ -188,6 +194,10 @@ def _layout_of(folder: Path) -> Layout:
         return "events"
     if any((folder / "data").rglob("*.parquet")):
         return "meds"
+    if any(folder.rglob("*.psv")):
+        return "physionet2019"
+    if any(folder.rglob("Outcomes*.txt")):
+        return "physionet2012"
     raise InputError(
         f"the layout of the folder {folder.name} is not clear",
         hint=f"Say which it is with --format: {', '.join(LAYOUTS)}.",
