@@ -503,3 +503,128 @@ def test_physionet_2019_comes_and_goes(tmp_path):
     again = read_visits(tmp_path / "out")
     names = visits.table.column_names[1:]
     assert again.table.select(names).equals(visits.table.select(names))
+
+
+def _omop(folder: Path, *, visits: bool = True) -> Path:
+    tables = {
+        "person": {
+            "person_id": [10, 20, 30],
+            "gender_concept_id": [8507, 8532, 8532],
+            "year_of_birth": [1950, 1960, 1970],
+            "race_concept_id": [0, 8527, 8527],
+        },
+        "visit_occurrence": {
+            "visit_occurrence_id": [5, 6, 7],
+            "person_id": [20, 10, 20],
+            "visit_concept_id": [9201, 9202, 9202],
+            "visit_start_date": pa.array([100, 50, 10], pa.date32()),
+            "visit_end_date": pa.array([104, 50, 10], pa.date32()),
+        },
+        "measurement": {
+            "measurement_id": [1, 2, 3, 4, 5],
+            "person_id": [20, 20, 10, 20, 10],
+            "measurement_concept_id": [3004249, 3004249, 3004249, 3025315, 3025315],
+            "measurement_date": pa.array([100, 101, 50, 102, 400], pa.date32()),
+            "value_as_number": [120.0, 130.0, 140.0, 81.5, 90.0],
+            "unit_concept_id": [8876, 8876, 8876, None, None],
+            "visit_occurrence_id": [5, 5, 6, None, None],
+        },
+        "condition_occurrence": {
+            "person_id": [20, 10],
+            "condition_concept_id": [201826, 201826],
+            "condition_start_date": pa.array([10, 50], pa.date32()),
+            "visit_occurrence_id": [7, 6],
+        },
+        "death": {"person_id": [20, 10], "death_date": pa.array([104, 90], pa.date32())},
+    }
+    folder.mkdir()
+    for name, columns in tables.items():
+        if visits or name != "visit_occurrence":
+            pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    return folder
+
+
+def test_omop_visits_come_and_go(tmp_path):
+    visits = read_visits(_omop(tmp_path / "in"), rare_patients=1)
+    table = visits.table
+    assert visits.layout == "omop"
+    assert visits.static[:2] == ("year_of_birth", "gender_concept_id")
+    assert table["person_id"].to_pylist() == [10, 10, 20, 20]
+    assert table["visit_concept_id"].to_pylist() == ["9202", None, "9202", "9201"]
+    assert table["measurement_3004249_8876"].to_pylist() == [140.0, None, None, 125.0]
+    assert table["measurement_3025315"].to_pylist() == [None, None, None, 81.5]
+    assert table["condition_201826"].to_pylist() == [True, False, True, False]
+    assert table["death"].to_pylist() == [False, True, False, True]
+    assert table["visit_days"].to_pylist() == [0, None, 0, 4]
+    assert "1 events belong to no visit and were left out." in visits.warnings
+    write_visits(visits, tmp_path / "out")
+    again = read_visits(tmp_path / "out", rare_patients=1)
+    same = [name for name in table.column_names if name not in ("person_id", *visits.static)]
+    assert again.table.select(same).equals(table.select(same))
+    assert again.table["person_id"].to_pylist() == [1, 1, 2, 2]
+    write_visits(visits, tmp_path / "out", force=True)
+
+
+def test_omop_without_visits_has_one_row_a_day(tmp_path):
+    visits = read_visits(_omop(tmp_path / "in", visits=False), rare_patients=2)
+    assert visits.details == {"step": "day"}
+    assert visits.varying == (
+        "condition_201826", "death", "measurement_3004249_8876", "measurement_3025315",
+    )  # fmt: skip
+    assert visits.table.num_rows == 8
+    write_visits(visits, tmp_path / "out")
+    again = read_visits(tmp_path / "out", rare_patients=2)
+    assert again.table.select(visits.varying).equals(visits.table.select(visits.varying))
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "told"),
+    [("person", ["year_of_birth"], "lacks the column person_id"), ("person", None, "not clear")],
+    ids=["column", "table"],
+)
+def test_an_omop_folder_that_lacks_something_is_refused(name, columns, told, tmp_path):
+    path = _omop(tmp_path / "in") / f"{name}.parquet"
+    table = pq.read_table(path)
+    path.unlink()
+    if columns:
+        pq.write_table(table.select(columns), path)
+    with pytest.raises(InputError, match=told):
+        read_visits(tmp_path / "in")
+
+
+def _set(request: pytest.FixtureRequest, *names: str) -> list[Path]:
+    paths = [request.config.rootpath.parent / "shared" / "data" / name for name in names]
+    if not all(path.exists() for path in paths):
+        pytest.skip("the public data sets are not beside the repository")
+    return paths
+
+
+@pytest.mark.data
+def test_public_long_tables_are_understood_without_a_word(request):
+    (path,) = _set(request, "pbcseq/pbcseq.parquet")
+    visits = read_visits(path)
+    assert (visits.patient, visits.time) == ("id", "day")
+    assert visits.static == ("futime", "status", "trt", "age", "sex")
+    (path,) = _set(request, "aids_cd4/aids_cd4.parquet")
+    visits = read_visits(path)
+    assert (visits.patient, visits.time) == ("patient", "obstime")
+    assert len(visits.offsets()) == 468
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("names", "patient", "time", "format", "rows", "static"),
+    [
+        (("mimic3_demo/hourly_stays", "mimic3_demo/hourly"), "stay_id", "hour", None, 9656, 5),
+        (("nafld/persons", "nafld/measurements"), "id", "days", "events", 198449, 8),
+        (("synthea/observations",), "PATIENT", "DATE", "events", 996, 0),
+    ],
+    ids=["mimic3_demo", "nafld", "synthea"],
+)
+def test_public_sets_are_read(names, patient, time, format, rows, static, request):
+    paths = _set(request, *(f"{name}.parquet" for name in names))
+    visits = read_visits(
+        paths if len(paths) == 2 else paths[0], patient=patient, time=time, format=format
+    )
+    assert visits.table.num_rows == rows
+    assert len(visits.static) == static

@@ -12,6 +12,7 @@ from synthehr.io.source import Source, read
 from synthehr.io.visits.events import pivoted
 from synthehr.io.visits.guess import find_patient, find_time
 from synthehr.io.visits.meds import read_meds
+from synthehr.io.visits.omop import read_omop
 from synthehr.io.visits.physionet2012 import read_physionet2012
 from synthehr.io.visits.physionet2019 import read_physionet2019
 from synthehr.io.visits.two_tables import joined
@@ -148,6 +149,7 @@ def _common(persons: Source, visits: Source) -> str:
 
 _FOLDERS: dict[str, Callable[[Path, int], VisitTable]] = {
     "meds": read_meds,
+    "omop": read_omop,
     "physionet2012": read_physionet2012,
     "physionet2019": read_physionet2019,
 }
@@ -192,6 +194,8 @@ def _layout_of(folder: Path) -> Layout:
         return "two-tables"
     if (folder / PATIENTS).is_file() and (folder / EVENTS).is_file():
         return "events"
+    if (folder / "person.parquet").is_file():
+        return "omop"
     if any((folder / "data").rglob("*.parquet")):
         return "meds"
     if any(folder.rglob("*.psv")):

@@ -14,10 +14,11 @@ import pyarrow as pa
 from synthehr.errors import ArtifactError
 from synthehr.io.atomic import check_target
 from synthehr.io.folder import check_folder, replacing_folder
-from synthehr.io.visits import physionet2012, physionet2019
+from synthehr.io.visits import omop, physionet2012, physionet2019
 from synthehr.io.visits.events import melted
 from synthehr.io.visits.keys import order_of, ranks, time_key
 from synthehr.io.visits.meds_out import write_meds
+from synthehr.io.visits.omop_out import write_omop
 from synthehr.io.visits.physionet2012 import write_physionet2012
 from synthehr.io.visits.physionet2019 import write_physionet2019
 from synthehr.io.visits.reading import EVENTS, PATIENTS, VISITS
@@ -30,6 +31,7 @@ _OURS: dict[str, re.Pattern[str]] = {
     "two-tables": re.compile(rf"{re.escape(PATIENTS)}|{re.escape(VISITS)}"),
     "events": re.compile(rf"{re.escape(PATIENTS)}|{re.escape(EVENTS)}"),
     "meds": re.compile(r"data/\d+\.parquet|metadata/(codes\.parquet|dataset\.json)"),
+    "omop": omop.OURS,
     "physionet2012": physionet2012.OURS,
     "physionet2019": physionet2019.OURS,
 }
@@ -122,6 +124,7 @@ _WRITERS: dict[str, Callable[[VisitTable, Path], None]] = {
     "two-tables": _two_tables,
     "events": _events,
     "meds": write_meds,
+    "omop": write_omop,
     "physionet2012": write_physionet2012,
     "physionet2019": write_physionet2019,
 }
