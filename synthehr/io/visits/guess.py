@@ -47,17 +47,18 @@ def find_time(table: pa.Table, patient: str) -> str:
     owners = ranks(table.column(patient))
     order = pa.array(owners.argsort(kind="stable"))
     owners = owners[order]
-    found = []
+    likely, possible = [], []
     for name in table.column_names:
         cells = table.column(name)
         if name == patient or cells.null_count or not is_time(cells.type):
             continue
         words = words_of(name)
-        named = bool(set(words) & _TIMES) or (bool(words) and words[-1].endswith(("time", "date")))
-        if not (is_moment(cells.type) or named):
-            continue
-        if changes_within(pc.take(cells, order), owners):
-            found.append(name)
+        named = is_moment(cells.type) or bool(set(words) & _TIMES)
+        # obstime and charttime are times; so is protime, but that of a clotting test.
+        ending = bool(words) and words[-1].endswith(("time", "date"))
+        if (named or ending) and changes_within(pc.take(cells, order), owners):
+            (likely if named else possible).append(name)
+    found = likely or possible
     if len(found) != 1:
         told = f" ({', '.join(shown(name) for name in found[:5])})" if found else ""
         raise InputError(

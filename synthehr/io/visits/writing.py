@@ -14,14 +14,26 @@ import pyarrow as pa
 from synthehr.errors import ArtifactError
 from synthehr.io.atomic import check_target
 from synthehr.io.folder import check_folder, replacing_folder
+from synthehr.io.visits import omop, physionet2012, physionet2019
+from synthehr.io.visits.events import melted
 from synthehr.io.visits.keys import order_of, ranks, time_key
-from synthehr.io.visits.reading import PATIENTS, VISITS
+from synthehr.io.visits.meds_out import write_meds
+from synthehr.io.visits.omop_out import write_omop
+from synthehr.io.visits.physionet2012 import write_physionet2012
+from synthehr.io.visits.physionet2019 import write_physionet2019
+from synthehr.io.visits.reading import EVENTS, PATIENTS, VISITS
 from synthehr.io.visits.visits import Layout, VisitTable
+from synthehr.io.visits.wide import widened
 from synthehr.io.write import ARROW, CSV, PARQUET, STDOUT, write_table
 
-_IN_ONE_FILE = ("long",)
+_IN_ONE_FILE = ("long", "wide")
 _OURS: dict[str, re.Pattern[str]] = {
     "two-tables": re.compile(rf"{re.escape(PATIENTS)}|{re.escape(VISITS)}"),
+    "events": re.compile(rf"{re.escape(PATIENTS)}|{re.escape(EVENTS)}"),
+    "meds": re.compile(r"data/\d+\.parquet|metadata/(codes\.parquet|dataset\.json)"),
+    "omop": omop.OURS,
+    "physionet2012": physionet2012.OURS,
+    "physionet2019": physionet2019.OURS,
 }
 
 
@@ -63,8 +75,9 @@ def write_visits(
     wanted = layout or visits.layout
     visits = _ordered(visits)
     if wanted in _IN_ONE_FILE:
-        types = visits.pandas_types
-        write_table([visits.table], out, force=force, pandas_types=types, formulas=formulas)
+        wide = wanted == "wide"
+        table, types = widened(visits) if wide else (visits.table, visits.pandas_types)
+        write_table([table], out, force=force, pandas_types=types, formulas=formulas)
         return visits.table.num_rows
     target, what, is_ours = _place(out, wanted)
     with replacing_folder(target, what, is_ours, force=force) as draft:
@@ -102,7 +115,19 @@ def _two_tables(visits: VisitTable, folder: Path) -> None:
     write_table([visits.records()], folder / VISITS, pandas_types=visits.pandas_types)
 
 
-_WRITERS: dict[str, Callable[[VisitTable, Path], None]] = {"two-tables": _two_tables}
+def _events(visits: VisitTable, folder: Path) -> None:
+    write_table([visits.patients()], folder / PATIENTS, pandas_types=visits.pandas_types)
+    write_table([melted(visits)], folder / EVENTS, pandas_types=visits.pandas_types)
+
+
+_WRITERS: dict[str, Callable[[VisitTable, Path], None]] = {
+    "two-tables": _two_tables,
+    "events": _events,
+    "meds": write_meds,
+    "omop": write_omop,
+    "physionet2012": write_physionet2012,
+    "physionet2019": write_physionet2019,
+}
 
 
 def _ordered(visits: VisitTable) -> VisitTable:
