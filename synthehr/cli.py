@@ -14,6 +14,7 @@ import typer
 from synthehr.commands import (
     demo,
     fit,
+    forecast,
     impute,
     inspect,
     rebalance,
@@ -41,6 +42,7 @@ app.command()(schema.schema)
 app.command()(fit.fit)
 app.command()(sample.sample)
 app.command()(impute.impute)
+app.command()(forecast.forecast)
 app.command()(rebalance.rebalance)
 app.command()(score.score)
 app.add_typer(rules.app)

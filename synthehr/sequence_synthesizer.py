@@ -1,4 +1,4 @@
-"""`SequenceSynthesizer`: fit visits of patients, sample and continue them, save and load."""
+"""`SequenceSynthesizer`: fit visits of patients; sample, continue and fill them; save and load."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from synthehr.models.sequence_base import SequenceModel
     from synthehr.modes.constraints import Rules
     from synthehr.privacy.config import Privacy
+    from synthehr.run.rebalancing import Rebalanced
     from synthehr.run.visits.preparation import SequencePreparation
     from synthehr.schema.table import Schema
     from synthehr.train import Callback, History
@@ -213,13 +214,15 @@ class SequenceSynthesizer:
         )
         return self
 
-    def sample(self, n: int | None = None, seed: int | None = None) -> Any:
+    def sample(self, n: int | None = None, given: Any = None, seed: int | None = None) -> Any:
         """Draw synthetic patients with all their visits.
 
         Parameters
         ----------
         n : int, optional
             How many patients; by default as many as were given to `fit`.
+        given : str, mapping or table, optional
+            Conditions on columns that patients have once, as of `Synthesizer.sample`.
         seed : int, optional
             Equal seeds give equal patients; fresh by default, and kept in `last_seed`.
 
@@ -232,20 +235,21 @@ class SequenceSynthesizer:
 
         from synthehr.io import as_shape
 
-        visits = pa.concat_tables(self.sample_batches(n, seed))
+        visits = pa.concat_tables(self.sample_batches(n, given, seed))
         return as_shape(visits, self._shape, self.schema.pandas_types)
 
-    def sample_batches(self, n: int | None = None, seed: int | None = None) -> Iterator[pa.Table]:
+    def sample_batches(
+        self, n: int | None = None, given: Any = None, seed: int | None = None
+    ) -> Iterator[pa.Table]:
         """Draw synthetic patients block by block, in constant memory; parameters as `sample`.
 
         Patient i is the same whatever `n` is.
         """
-        from synthehr.run.visits.drawing import draw_patients
+        from synthehr.run.visits.drawing import asked_of_patients, draw_patients
         from synthehr.seeds import settled
 
         chosen = self.last_seed = settled(seed)
-        wanted = self.record["patients"] if n is None else n
-        return draw_patients(self.artifact, wanted, chosen)
+        return draw_patients(self.artifact, asked_of_patients(self.artifact, n, given), chosen)
 
     def forecast(self, data: Any, steps: int = 1, draws: int = 100, seed: int | None = None) -> Any:
         """Say what comes after given visits, see `synthehr.run.visits.forecasting.forecast`."""
@@ -273,6 +277,24 @@ class SequenceSynthesizer:
 
         self.last_seed = settled(seed)
         return imputed_visits(self.artifact, data, draws, columns, keep_null, self.last_seed)
+
+    def rebalance(
+        self,
+        data: Any,
+        target: str | Sequence[str],
+        to: float | Mapping[str, float] = 0.5,
+        *,
+        allow_few: bool = False,
+        seed: int | None = None,
+    ) -> Rebalanced:
+        """Add whole patients of rare classes, see `synthehr.run.visits.rebalancing`."""
+        from synthehr.run.visits.rebalancing import rebalance_patients
+        from synthehr.seeds import settled
+
+        self.last_seed = settled(seed)
+        return rebalance_patients(
+            self.artifact, data, target, to, seed=self.last_seed, allow_few=allow_few
+        )
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the model file, atomically; an existing file only with `force`."""

@@ -45,8 +45,9 @@ def impute(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Fill the nulls of a table from a model file; all other cells stay as they are."""
-    from synthehr.artifact import load
+    """Fill the nulls of a table, or of visits, from a model file; all other cells stay."""
+    from synthehr.artifact import load, of_visits
+    from synthehr.commands.visits import impute_visits
     from synthehr.io import check_target, write_table
     from synthehr.modes.holes import find_holes
     from synthehr.run import imputing
@@ -54,6 +55,20 @@ def impute(
 
     if output != "-":
         check_target(Path(output), force)
+    if of_visits(model):
+        return impute_visits(
+            model,
+            table,
+            output,
+            draws,
+            columns,
+            keep_null,
+            seed,
+            reading,
+            force=force,
+            json=json,
+            quiet=quiet,
+        )
     settled_seed, count = settled(seed), imputing.Draws()
     artifact = load(model)
     source = read_table(table, reading)

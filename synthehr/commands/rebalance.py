@@ -13,6 +13,8 @@ from synthehr.commands.reading import read_table
 from synthehr.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synthehr.run.rebalancing import Rebalanced
 
 
@@ -49,24 +51,19 @@ def rebalance(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Add synthetic records of rare classes to a table; a column synthetic marks them."""
-    from synthehr.artifact import load
+    """Add synthetic records of rare classes, or patients with their visits, to a table.
+
+    A column synthetic marks them.
+    """
     from synthehr.io import check_target, write_table
-    from synthehr.run.rebalancing import rebalance as rebalanced
     from synthehr.seeds import settled
 
     if output != "-":
         check_target(Path(output), force)
     settled_seed, size = settled(seed), size_of(to)
     source = read_table(table, reading)
-    balanced = rebalanced(
-        load(model),
-        source.table,
-        options.names(target),
-        size,
-        seed=settled_seed,
-        allow_few=allow_few,
-        guidance=guidance,
+    balanced = _balanced(
+        model, source.table, options.names(target), size, settled_seed, allow_few, guidance
     )
     for warning in source.warnings:
         say(f"warning: {warning}", quiet=quiet)
@@ -87,6 +84,27 @@ def rebalance(
         put_json({"output": output, **figures(balanced), "seed": settled_seed})
     if output != "-":
         say(f"wrote {output}", quiet=quiet)
+
+
+def _balanced(
+    model: Path,
+    table: pa.Table,
+    targets: list[str],
+    size: float | dict[str, float],
+    seed: int,
+    allow_few: bool,
+    guidance: float,
+) -> Rebalanced:
+    from synthehr.artifact import SequenceArtifact, load_either
+    from synthehr.run.rebalancing import rebalance
+    from synthehr.run.visits.rebalancing import rebalance_patients
+
+    artifact = load_either(model)
+    if isinstance(artifact, SequenceArtifact):
+        return rebalance_patients(artifact, table, targets, size, seed=seed, allow_few=allow_few)
+    return rebalance(
+        artifact, table, targets, size, seed=seed, allow_few=allow_few, guidance=guidance
+    )
 
 
 def figures(balanced: Rebalanced) -> dict[str, Any]:

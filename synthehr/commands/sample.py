@@ -56,9 +56,9 @@ def sample(
     from synthehr.seeds import settled
 
     if of_visits(model):
-        asks = [name for name, value in (("--given", given), ("--parity", parity)) if value]
-        sample_visits(model, rows, output, seed, asks, force=force, json=json, quiet=quiet)
-        return
+        if parity is not None:
+            raise ConfigError("--parity cannot be asked of visits", hint="leave it out")
+        return sample_visits(model, rows, output, given, seed, force=force, json=json, quiet=quiet)
     if output != "-":
         check_target(Path(output), force)
     settled_seed, tally = settled(seed), Tally()

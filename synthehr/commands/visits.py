@@ -8,7 +8,6 @@ from typing import Any
 
 from synthehr.commands.console import put_json, say
 from synthehr.commands.reading import read_table
-from synthehr.errors import ConfigError
 
 
 def learns_visits(tables: Sequence[Path], time: str | None, layout: str | None) -> bool:
@@ -39,8 +38,8 @@ def sample_visits(
     model: Path,
     patients: int | None,
     output: str,
+    given: str | None,
     seed: int | None,
-    asks: Sequence[str],
     *,
     force: bool,
     json: bool,
@@ -52,26 +51,22 @@ def sample_visits(
     from synthehr.io.visits import VisitTable, check_visits_target, write_visits
     from synthehr.sequence_synthesizer import SequenceSynthesizer
 
-    if asks:
-        raise ConfigError(
-            f"{' and '.join(asks)} cannot be asked of visits", hint="draw patients freely"
-        )
     synthesizer = SequenceSynthesizer.load(model)
     record, schema = synthesizer.record, synthesizer.schema
-    assert schema.patient is not None and schema.time is not None
     check_visits_target(output, record["layout"], force=force)
-    table = pa.concat_tables(synthesizer.sample_batches(patients, seed))
+    table = pa.concat_tables(synthesizer.sample_batches(patients, given, seed))
+    patient, time = synthesizer.artifact.encoder.patient, synthesizer.artifact.encoder.time
     visits = VisitTable(
         table,
-        schema.patient,
-        schema.time,
+        patient,
+        time,
         tuple(record["static"]),
         record["layout"],
         schema.pandas_types,
         details=record["layout_details"],
     )
     write_visits(visits, output, force=force)
-    drawn = record["patients"] if patients is None else patients
+    drawn = len(visits.offsets()) - 1
     say(
         f"{drawn:,} patients with {table.num_rows:,} visits, seed {synthesizer.last_seed}",
         quiet=quiet,
@@ -81,5 +76,49 @@ def sample_visits(
     if json:
         told = {"output": output, "patients": drawn, "visits": table.num_rows}
         put_json(told | {"seed": synthesizer.last_seed})
-    how = f"--patient {schema.patient} --time {schema.time}"
+    how = f"--patient {patient} --time {time}"
     say(f"wrote {output}\nnext: synthehr report REAL {output} {how}", quiet=quiet)
+
+
+def impute_visits(
+    model: Path,
+    table: Path,
+    output: str,
+    draws: int,
+    columns: str | None,
+    keep_null: str | None,
+    seed: int | None,
+    reading: Sequence[str] | None,
+    *,
+    force: bool,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Fill the nulls of visits from a model file, given what is known before and after."""
+    import pyarrow as pa
+
+    from synthehr.commands.options import names
+    from synthehr.io import write_table
+    from synthehr.run.imputing import DRAW
+    from synthehr.sequence_synthesizer import SequenceSynthesizer
+
+    synthesizer = SequenceSynthesizer.load(model)
+    data = visit_data([table], reading)
+    chosen = None if columns is None else names(columns)
+    table_of = data.table if hasattr(data, "table") else data
+    filled = synthesizer.impute(
+        table_of, draws, columns=chosen, keep_null=names(keep_null or ""), seed=seed
+    )
+    if draws > 1:
+        filled = pa.concat_tables(
+            each.append_column(DRAW, pa.array([draw] * each.num_rows, pa.int32()))
+            for draw, each in enumerate(filled, start=1)
+        )
+    types = getattr(data, "pandas_types", None)
+    written = write_table([filled], output, force=force, pandas_types=types)
+    done = "point estimates" if draws == 0 else f"{draws} draws"
+    say(f"{written:,} visits, {done}, seed {synthesizer.last_seed}", quiet=quiet)
+    if json and output != "-":
+        put_json({"output": output, "visits": written, "seed": synthesizer.last_seed})
+    if output != "-":
+        say(f"wrote {output}", quiet=quiet)

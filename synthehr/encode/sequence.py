@@ -20,6 +20,7 @@ from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
 from synthehr.encode.gaps import Clock, elapsed_knots, gap_values
+from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import SchemaError
@@ -209,7 +210,14 @@ class SequenceEncoder:
         gaps = self.clock.gaps(table[self.time], self.time, starts)
         return _with_gaps(table, self.time, gaps)
 
-    def decode(self, codes: SequenceCodes, rng: np.random.Generator, *, first: int = 0) -> pa.Table:
+    def decode(
+        self,
+        codes: SequenceCodes,
+        rng: np.random.Generator,
+        *,
+        bounds: Mapping[str, tuple[Interval, ...]] | None = None,
+        first: int = 0,
+    ) -> pa.Table:
         """Turn codes into a table with the columns, order and types that were fitted.
 
         Parameters
@@ -218,10 +226,12 @@ class SequenceEncoder:
             Patients and their visits.
         rng : Generator
             Draws the places within parts.
+        bounds : mapping from static column to intervals, or None
+            As of `TableEncoder.decode`.
         first : int
             Number of patients decoded before these, so that ids go on.
         """
-        static = self.static.decode(codes.static, rng, first=first)
+        static = self.static.decode(codes.static, rng, bounds=bounds, first=first)
         visits = self.visits.decode(codes.visits, rng)
         owners = np.repeat(np.arange(len(codes.starts) - 1), np.diff(codes.starts))
         once = static.take(pa.array(owners))

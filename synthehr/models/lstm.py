@@ -226,13 +226,12 @@ class LSTM(SequenceModel):
             self.static.finish(records.static)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator, static: Tensor | None = None) -> Sequences:
+    def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw what patients have once, then all their visits side by side."""
         self.eval()
         if self.static is None:
             static = torch.zeros(n, 2, 0, dtype=torch.int64, device=self.most_visits.device)
         else:
-            given = NOTHING_GIVEN if static is None else Given(static)
             static = self.static.sample(n, given, generator)
         most = int(LONGEST * int(self.most_visits))
         return draw_visits(self.visits, self.fields, static, most, generator)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from synthehr.config import TrainConfig
 from synthehr.encode.sequence import SequenceCodes, SequenceFields
-from synthehr.models.base import Loss
+from synthehr.models.base import NOTHING_GIVEN, Given, Loss, Model
 
 
 class SequenceBatch(NamedTuple):
@@ -102,9 +102,15 @@ class SequenceModel(nn.Module, ABC):
         The model's frozen dataclass of settings, at most 12 fields.
     private_settings : mapping
         Settings that are better under differential privacy, in the groups "model" and "train".
+
+    Attributes
+    ----------
+    static : Model or None
+        The model of what patients have once; None where there are no such columns.
     """
 
     Config: ClassVar[type]
+    static: Model | None
     private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @classmethod
@@ -127,7 +133,7 @@ class SequenceModel(nn.Module, ABC):
         """Yield the losses of one step, per patient, in the order in which they are stepped."""
 
     @abstractmethod
-    def sample(self, n: int, generator: torch.Generator, static: Tensor | None = None) -> Sequences:
+    def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw patients with their visits, without gradients, in evaluation mode.
 
         Parameters
@@ -136,8 +142,8 @@ class SequenceModel(nn.Module, ABC):
             How many.
         generator : torch.Generator
             The source of randomness.
-        static : Tensor of shape (n, 2, S), int64, or None
-            What is known of them; `OPEN` where the model draws.
+        given : Given
+            What is known of the columns that patients have once.
         """
 
     @abstractmethod

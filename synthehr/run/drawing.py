@@ -114,7 +114,7 @@ class _Block:
         self.wish = wish
         self.tally = tally
         self.start = block * BLOCK
-        codes = _padded(wish.given.codes, self.start)
+        codes = padded(wish.given.codes, self.start)
         self.given = replace(wish.given, codes=codes, legal=legal)
         self.random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
         self.numbers = generator(seed, SAMPLE, block)
@@ -165,7 +165,8 @@ def _codes(
     return _matched(model, given.codes[:here], random, tally)[:n]
 
 
-def _padded(codes: Tensor | None, start: int) -> Tensor | None:
+def padded(codes: Tensor | None, start: int) -> Tensor | None:
+    """Take a block of given codes, (n, 2, D), from `start` on; open beyond the last."""
     if codes is None:
         return None
     part = codes[start : start + BLOCK]

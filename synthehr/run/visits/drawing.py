@@ -7,43 +7,77 @@ patient depends on the seed and his place alone, and memory does not grow with t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import torch
 
-from synthehr.artifact import SequenceArtifact
-from synthehr.models.sequence_base import Sequences
+from synthehr.artifact import Artifact, SequenceArtifact
+from synthehr.errors import ConditionError
+from synthehr.modes.given import Wish, wished
+from synthehr.modes.parity import Parity
+from synthehr.run.drawing import BLOCK, padded
+from synthehr.run.visits.given import some_patients
+from synthehr.schema.table import Schema
 from synthehr.seeds import SAMPLE, derived, generator
 from synthehr.train.runtime import find_runtime
 
-BLOCK = 1024
-"""Patients of a block."""
+
+def asked_of_patients(artifact: SequenceArtifact, n: int | None, given: Any) -> Wish:
+    """Check what is asked of patients against what was learned of them.
+
+    Parameters
+    ----------
+    artifact : SequenceArtifact
+        The fitted model.
+    n : int or None
+        How many patients; None for as many as were fitted, or as `given` has rows.
+    given : None, str, mapping or table
+        Conditions on columns that patients have once, as in `synthehr.Synthesizer.sample`.
+
+    Raises
+    ------
+    ConditionError
+        If a condition cannot be read or can never hold, or speaks of visits.
+    """
+    record = {**artifact.record, "records": artifact.record["patients"]}
+    if given is None:
+        return Wish(record["patients"] if n is None else _positive(n))
+    static, encoder = artifact.model.static, artifact.encoder.static
+    if static is None or isinstance(given, Parity):
+        raise ConditionError(
+            "conditions on visits speak of columns that patients have once",
+            hint=f"there are {len(encoder.modelled)} of them; see synthehr inspect",
+        )
+    columns = tuple(column for column in artifact.schema.columns if column.name in encoder.plan)
+    return wished(Artifact(static, encoder, Schema(columns), record, None), n, given)
 
 
-def draw_patients(artifact: SequenceArtifact, n: int, seed: int) -> Iterator[pa.Table]:
+def draw_patients(artifact: SequenceArtifact, wish: Wish, seed: int) -> Iterator[pa.Table]:
     """Draw patients with their visits, a block at a time.
 
     Parameters
     ----------
     artifact : SequenceArtifact
         The fitted model.
-    n : int
-        How many patients.
+    wish : Wish
+        How many patients, and what is asked of them.
     seed : int
         Equal seeds give equal patients.
     """
     runtime = find_runtime("cpu")
-    for block, start in enumerate(range(0, n, BLOCK)):
+    for block, start in enumerate(range(0, wish.n, BLOCK)):
         random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
+        given = replace(wish.given, codes=padded(wish.given.codes, start))
         with runtime.autocast(runtime.precision("auto")):
-            drawn = artifact.model.sample(BLOCK, random)
-        wanted = first_patients(drawn, min(BLOCK, n - start))
+            drawn = artifact.model.sample(BLOCK, random, given)
+        wanted = some_patients(drawn, 0, min(BLOCK, wish.n - start)).codes()
         numbers = generator(seed, SAMPLE, block)
-        yield artifact.encoder.decode(wanted.codes(), numbers, first=start)
+        yield artifact.encoder.decode(wanted, numbers, bounds=wish.bounds, first=start)
 
 
-def first_patients(sequences: Sequences, n: int) -> Sequences:
-    """Keep the first n patients."""
-    starts = sequences.starts[: n + 1]
-    visits = sequences.visits[: int(starts[-1])]
-    return Sequences(sequences.static[:n], visits, starts)
+def _positive(n: int) -> int:
+    if isinstance(n, bool) or n < 1:
+        raise ConditionError("the number of patients must be 1 or more", hint="for example -n 1000")
+    return int(n)
