@@ -74,18 +74,22 @@ def rehearse(model: Model, fields: Fields) -> int:
     changed[0] = made_up[1]
     found: list[list[Tensor]] = []
     with torch.random.fork_rng(), engine.watching():
-        firsts = [losses.detach().clone() for _, losses in _private(model, engine, made_up)]
+        firsts = [losses.detach().clone() for _, losses in _private(model, engine, slots, made_up)]
         slots.filled = torch.arange(len(made_up)) % 3 > 0
-        for (_, losses), first in zip(_private(model, engine, made_up), firsts, strict=True):
+        for (_, losses), first in zip(_private(model, engine, slots, made_up), firsts, strict=True):
             left = losses if len(losses) < len(first) else losses[slots.filled]
             if not torch.allclose(left, first[slots.filled], rtol=TOLERANCE, atol=TOLERANCE):
                 _refuse("a record's loss hangs on how many others are in its batch")
         slots.filled = everywhere
-        for (child, losses), first in zip(_private(model, engine, changed), firsts, strict=True):
+        for (child, losses), first in zip(
+            _private(model, engine, slots, changed), firsts, strict=True
+        ):
             if not torch.allclose(losses[1:], first[1:], rtol=TOLERANCE, atol=TOLERANCE):
                 _refuse("a record's loss hangs on other records of its batch")
             found.append(engine.clipped_sum(losses, _trained(model, child)))
-        for (child, losses), ours in zip(_private(model, engine, changed), found, strict=True):
+        for (child, losses), ours in zip(
+            _private(model, engine, slots, changed), found, strict=True
+        ):
             weights = _trained(model, child)
             real = torch.autograd.grad(losses.sum(), weights, allow_unused=True)
             if not all(map(_agree, ours, real)):
@@ -95,12 +99,14 @@ def rehearse(model: Model, fields: Fields) -> int:
     return len(found)
 
 
-def _private(model: Model, engine: DpSgd, codes: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _private(
+    model: Model, engine: DpSgd, slots: Slots, codes: Tensor
+) -> Iterator[tuple[str, Tensor]]:
     """Give the losses of records, each with its child, from equal random numbers."""
     torch.manual_seed(0)
-    for loss in model.losses(engine.slots.batch(codes, torch.default_generator), 0):
+    for loss in model.losses(slots.batch(codes, torch.default_generator), 0):
         if loss.per_record is not None:
-            if loss.per_record.shape not in [(len(codes),), (int(engine.slots.filled.sum()),)]:
+            if loss.per_record.shape not in [(len(codes),), (int(slots.filled.sum()),)]:
                 _refuse("a loss of records has another shape than one number a record")
             yield loss.child, loss.per_record
         engine.forget()
