@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from synthehr.errors import ConfigError
-from synthehr.models.base import Loss, Model
+from synthehr.models.base import Loss
 from synthehr.models.owners import owners_of_rows
 from synthehr.privacy import noise
 from synthehr.privacy.per_record import RULES, squared_norms
@@ -60,7 +60,7 @@ class DpSgd:
 
     Parameters
     ----------
-    model : Model
+    model : nn.Module
         The model in training; see `synthehr.privacy.allowed` for what it may consist of.
     slots : Filled
         Draws the batches.
@@ -78,7 +78,13 @@ class DpSgd:
     """
 
     def __init__(
-        self, model: Model, slots: Filled, *, clip: float, noise_multiplier: float, expected: float
+        self,
+        model: nn.Module,
+        slots: Filled,
+        *,
+        clip: float,
+        noise_multiplier: float,
+        expected: float,
     ) -> None:
         self.model = model
         self.slots = slots
