@@ -94,9 +94,26 @@ def rehearse(model: Model, fields: Fields) -> int:
             real = torch.autograd.grad(losses.sum(), weights, allow_unused=True)
             if not all(map(_agree, ours, real)):
                 _refuse("a weight is used outside its layer, so its gradient escapes the rules")
+        _refuse_strays(model, engine, slots, changed)
     if any(not torch.equal(one, two) for one, two in zip(kept, model.buffers(), strict=True)):
         _refuse("the model keeps statistics of the records it saw")
     return len(found)
+
+
+def _refuse_strays(model: Model, engine: DpSgd, slots: Slots, codes: Tensor) -> None:
+    """Refuse a model that has a record's work done in a row of another."""
+    powers = 2.0 ** torch.arange(len(codes))
+    evenly, unevenly = (
+        [
+            gradient
+            for _, losses in _private(model, engine, slots, codes)
+            for gradient in engine.weighted(losses, weights)
+        ]
+        for weights in (torch.ones_like(powers), powers)
+    )
+    for one, other in zip(evenly, unevenly, strict=True):
+        if not torch.allclose(one, other, rtol=TOLERANCE, atol=0.0):
+            _refuse("a record's loss goes through layers in the row of another record")
 
 
 def _private(

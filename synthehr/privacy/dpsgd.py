@@ -143,6 +143,21 @@ class DpSgd:
             assert weight.grad is not None
             weight.grad.add_(part.view_as(weight)).div_(self.expected)
 
+    def weighted(self, losses: Tensor, weights: Tensor) -> list[Tensor]:
+        """Weigh records' losses, (B,), and divide what comes back to each layer's rows again.
+
+        The same comes out for all weights, unless a record's work is done in a row of another:
+        that row would be clipped by the other's norm, which bounds nothing.
+        """
+        found = torch.autograd.grad(
+            (losses * weights).sum(), [call.output for call in self._calls], allow_unused=True
+        )
+        return [
+            gradient / _beside(weights, gradient, call.owners)
+            for call, gradient in zip(self._calls, found, strict=True)
+            if gradient is not None
+        ]
+
     def clipped_sum(
         self, losses: Tensor, weights: list[Tensor], *, keep_graph: bool = False
     ) -> list[Tensor]:
