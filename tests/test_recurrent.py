@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from synthehr.errors import ConfigError
+from synthehr.models.base import Loss
 from synthehr.models.layers import PerColumnLinear
 from synthehr.models.owners import rows_owned_by
 from synthehr.models.recurrent import CellName, Recurrent
 from synthehr.privacy.dpsgd import DpSgd
+from synthehr.privacy.slots import poisson
 from tests.test_privacy_dpsgd import Net, engine_of, norm
 
 CELLS: tuple[CellName, ...] = get_args(CellName)
@@ -202,6 +204,48 @@ def test_what_stands_behind_a_patients_end_changes_nothing() -> None:
         weights = weights or found
         for one, other in zip(weights, found, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_patients_may_go_through_in_parts_but_none_twice() -> None:
+    layer, x = layer_of("lstm"), drawn(4, 5, WIDTH)
+    model = Net(layer)
+    weights, engine = list(layer.parameters()), engine_of(model, 4, clip=0.5)
+    with engine.watching():
+        whole = engine.clipped_sum(layer(x).square().sum((1, 2)), weights)
+
+    def in_parts(*parts: list[int]) -> list[Tensor]:
+        losses = torch.zeros(4)
+        with engine.watching():
+            for part in map(torch.tensor, parts):
+                with rows_owned_by(part):
+                    losses = losses.index_add(0, part, layer(x[part]).square().sum((1, 2)))
+            return engine.clipped_sum(losses, weights)
+
+    for one, other in zip(whole, in_parts([2, 0], [1, 3]), strict=True):
+        torch.testing.assert_close(one, other)
+    with pytest.raises(ConfigError, match="runs a layer twice"):
+        in_parts([2, 0, 1], [1, 3])
+
+
+def test_a_recurrent_network_learns_under_privacy() -> None:
+    torch.manual_seed(0)
+    walks = torch.sin(torch.arange(12) * 0.7 + 6 * torch.rand(2_000, 1))[..., None]
+    net = nn.ModuleDict({"through": Recurrent(1, 8), "head": nn.Linear(8, 1)})
+    engine = engine_of(Net(net), 300, clip=1.0, noise=0.5)
+    engine.expected = 200.0
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.02)
+
+    def losses(x: Tensor) -> Tensor:
+        return (net["head"](net["through"](x[:, :-1])) - x[:, 1:]).square().sum((1, 2)) / 11
+
+    before = losses(walks).mean()
+    for _ in range(60):
+        drawn_now, places = poisson(len(walks), 0.1, 300)
+        engine.slots.filled = torch.zeros(300, dtype=torch.bool).index_fill_(0, places, True)
+        with engine.watching():
+            engine(Loss("net", per_record=losses(walks[drawn_now])), optimiser)
+    assert engine.steps == 60
+    assert losses(walks).mean() < 0.3 * before
 
 
 def test_others_in_the_batch_change_nothing() -> None:

@@ -21,7 +21,9 @@ def rows_owned_by(owners: Tensor) -> Iterator[None]:
         with rows_owned_by(owners):
             losses = self.network(visits)  # (R, …)
 
-    Layers whose input is (B, …), one patient a row with all visits in it, need no such word.
+    Layers whose input is (B, …), one patient a row with all visits in it, need no such word. But
+    with it patients may go through in several parts, such as those of about as many visits
+    together; no patient may go through a layer twice.
 
     Parameters
     ----------

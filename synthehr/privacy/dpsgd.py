@@ -198,13 +198,7 @@ class DpSgd:
             for call, gradient in zip(calls, found, strict=True)
             if gradient is not None
         ]
-        layers = [one.layer for one in passes]
-        if len(layers) != len(set(layers)):
-            raise ConfigError(
-                "this model runs a layer twice on the same records, which is not accounted for "
-                "under differential privacy",
-                hint="train it without differential privacy",
-            )
+        _refuse_second_looks(passes, losses)
         squared = torch.zeros_like(losses)
         for one in passes:
             squared += squared_norms(*one, len(losses))
@@ -222,11 +216,30 @@ class DpSgd:
                 gradient = torch.where(_beside(counted, gradient, owners), gradient, 0)
                 x = torch.where(_beside(counted, x, owners), x, 0)
             for weight, gradient_sum in RULES[type(layer)].summed(layer, x, gradient):
-                sums[id(weight)] = gradient_sum
+                before = sums.get(id(weight))
+                sums[id(weight)] = gradient_sum if before is None else before + gradient_sum
         return [
             sums[id(weight)] if id(weight) in sums else torch.zeros_like(weight)
             for weight in weights
         ]
+
+
+def _refuse_second_looks(passes: list[_Pass], losses: Tensor) -> None:
+    """Refuse a layer that ran twice on a patient; on some patients, then on others, it may."""
+    seen: dict[nn.Module, Tensor] = {}
+    for one in passes:
+        here = torch.ones_like(losses, dtype=torch.bool)
+        if one.owners is not None:
+            here = here.logical_not_().index_fill_(0, one.owners, True)
+        before = seen.setdefault(one.layer, here)
+        if before is not here:
+            if bool((before & here).any()):
+                raise ConfigError(
+                    "this model runs a layer twice on the same records, which is not accounted "
+                    "for under differential privacy",
+                    hint="train it without differential privacy",
+                )
+            before |= here
 
 
 def _beside(values: Tensor, other: Tensor, owners: Tensor | None) -> Tensor:

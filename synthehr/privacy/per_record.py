@@ -78,19 +78,22 @@ def squared_norms(
     rule, kind = RULES[type(layer)], type(layer).__name__
     if len(x) != (records if owners is None else len(owners)):
         raise ConfigError(f"a {kind} layer sees rows that are no patient's", hint=_HINT)
-    if owners is not None:
-        if not rule.has_places:
-            raise ConfigError(f"{kind} layers must not see single visits", hint=_HINT)
-        x, gradient = _side_by_side(owners, records, x, gradient)
-    return rule.squared_norms(layer, x, gradient)
-
-
-def _side_by_side(owners: Tensor, records: int, *rows: Tensor) -> list[Tensor]:
-    """Lay each record's rows side by side, (B, T, …), with zeros behind the last."""
+    if owners is None:
+        return rule.squared_norms(layer, x, gradient)
     counts = torch.bincount(owners, minlength=records)
+    if not bool((counts > 1).any()):
+        found = rule.squared_norms(layer, x, gradient)
+        return found.new_zeros(records).index_copy_(0, owners, found)
+    if not rule.has_places:
+        raise ConfigError(f"{kind} layers must not see single visits", hint=_HINT)
+    return rule.squared_norms(layer, *_side_by_side(owners, counts, x, gradient))
+
+
+def _side_by_side(owners: Tensor, counts: Tensor, *rows: Tensor) -> list[Tensor]:
+    """Lay each record's rows side by side, (B, T, …), with zeros behind the last."""
+    records, most = len(counts), int(counts.max())
     order = owners.argsort(stable=True)
     starts = (counts.cumsum(0) - counts)[owners[order]]
-    most = int(counts.max()) if records else 0
     place = owners * most
     place[order] += torch.arange(len(owners), device=owners.device) - starts
     return [
