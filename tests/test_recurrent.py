@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import get_args
 
 import pytest
@@ -14,6 +15,7 @@ from synthehr.models.base import Loss
 from synthehr.models.layers import PerColumnLinear
 from synthehr.models.owners import rows_owned_by
 from synthehr.models.recurrent import CellName, Recurrent
+from synthehr.privacy.allowed import rehearse_on
 from synthehr.privacy.dpsgd import DpSgd
 from synthehr.privacy.slots import poisson
 from tests.test_privacy_dpsgd import Net, engine_of, norm
@@ -118,6 +120,7 @@ class Visits(nn.Module):
         self.head = nn.Linear(4, 6)
         self.columns = PerColumnLinear(2, 3, 2)
         self.token = nn.Embedding(5, 2)
+        self.declared: Callable[[Tensor], AbstractContextManager[None]] = rows_owned_by
         for weight in self.parameters():
             nn.init.normal_(weight, std=0.5)
 
@@ -127,7 +130,7 @@ class Visits(nn.Module):
         """Losses, (B,), of padded visits (B, T, …), of which those at owners and places are."""
         embedded = self.codes(codes).tanh().sum(2)
         hidden = self.norm(self.through(torch.cat([x, embedded], 2), self.start(known).tanh()))
-        with rows_owned_by(owners):
+        with self.declared(owners):
             rows = self.columns(self.head(hidden[owners, places]).tanh().view(-1, 2, 3))
             rows = rows.flatten(1).sum(1) + self.token(codes[owners, places]).tanh().sum((1, 2))
         return torch.zeros(len(x)).index_add(0, owners, rows.square())
@@ -179,9 +182,9 @@ def clipped(gradients: list[Tensor], clip: float) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("longest", [5, 40])
+@pytest.mark.parametrize("longest", [2, 5, 40])
 def test_a_patients_gradient_is_clipped_with_all_his_visits(cell: CellName, longest: int) -> None:
-    net, patients = Visits(cell), Patients(LENGTHS * (longest // 5), longest)
+    net, patients = Visits(cell), Patients((LENGTHS * longest / 5).ceil(), longest)
     single = one_by_one(net, patients)
     norms = torch.stack([part.flatten(1).square().sum(1) for part in single]).sum(0).sqrt()
     clip = float(norms.median())
@@ -291,6 +294,61 @@ def test_rows_without_a_rule_or_an_owner_are_refused(
             found = model.net(torch.ones(rows)).flatten(1).sum(1)
         losses = torch.zeros(2).index_add(0, owners, found[:4])
         engine.clipped_sum(losses, list(model.parameters()))
+
+
+def rehearsed(change: Callable[[Tensor, Patients, torch.Generator], Tensor], net: Visits) -> int:
+    """Rehearse with patients of whom the first gets the longest history of all."""
+    lengths = torch.tensor([2, 5, 1, 3, 0, 4, 4])
+    longer = lengths.clone()
+    longer[0] = 8
+    model = Net(net)
+    slots = engine_of(model, len(lengths), clip=1.0).slots
+
+    def losses(patients: Patients, generator: torch.Generator) -> Iterator[Loss]:
+        yield Loss("net", per_record=change(patients.losses(net), patients, generator))
+
+    return rehearse_on(model, slots, losses, Patients(lengths, 5), Patients(longer, 8))
+
+
+def as_it_is(losses: Tensor, patients: Patients, generator: torch.Generator) -> Tensor:
+    return losses
+
+
+def with_luck_by_visit(losses: Tensor, patients: Patients, generator: torch.Generator) -> Tensor:
+    return losses * torch.rand(patients.x.shape[:2], generator=generator)[:, 0]
+
+
+def by_visits_of_all(losses: Tensor, patients: Patients, generator: torch.Generator) -> Tensor:
+    return losses / len(patients.owners)
+
+
+def test_a_model_of_visits_may_be_private() -> None:
+    assert rehearsed(as_it_is, Visits()) == 1
+
+
+@pytest.mark.parametrize("change", [with_luck_by_visit, by_visits_of_all])
+def test_losses_that_feel_the_visits_of_others_are_refused(
+    change: Callable[[Tensor, Patients, torch.Generator], Tensor],
+) -> None:
+    with pytest.raises(ConfigError, match="hangs on other records"):
+        rehearsed(change, Visits())
+
+
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        (lambda owners: rows_owned_by((owners + 1) % 7), "in the row of another"),
+        (lambda owners: nullcontext(), "no patient's"),
+    ],
+    ids=["wrongly", "not at all"],
+)
+def test_visits_declared_as_others_are_refused(
+    declared: Callable[[Tensor], AbstractContextManager[None]], why: str
+) -> None:
+    net = Visits()
+    net.declared = declared
+    with pytest.raises(ConfigError, match=why):
+        rehearsed(as_it_is, net)
 
 
 def opacus_gradients(ours: Recurrent, x: Tensor, cell: CellName) -> list[Tensor]:
