@@ -18,7 +18,7 @@ from synthehr.encode.fields import Fields
 from synthehr.errors import ConfigError
 from synthehr.models.base import Loss, Model
 from synthehr.privacy.conditions import Conditions
-from synthehr.privacy.dpsgd import DpSgd, Filled
+from synthehr.privacy.dpsgd import DpSgd, SlotDraw
 from synthehr.privacy.per_record import RULES
 from synthehr.privacy.slots import Slots
 
@@ -80,7 +80,7 @@ def rehearse(model: Model, fields: Fields) -> int:
 
 def rehearse_on(
     model: nn.Module,
-    slots: Filled,
+    slots: SlotDraw,
     losses: Callable[[Records, torch.Generator], Iterator[Loss]],
     made_up: Records,
     changed: Records,
@@ -91,7 +91,7 @@ def rehearse_on(
     ----------
     model : nn.Module
         What is to be trained.
-    slots : Filled
+    slots : SlotDraw
         Says which slots are filled; here all of them, and some are emptied in between.
     losses : callable
         From records and a source of randomness to the losses of a step.

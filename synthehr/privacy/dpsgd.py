@@ -25,7 +25,7 @@ ROUNDING = 1e-5
 """Rounding errors of a norm in single precision, at most; relative."""
 
 
-class Filled(Protocol):
+class SlotDraw(Protocol):
     """Draws batches, and knows in which slots of the last one patients are.
 
     Attributes
@@ -62,7 +62,7 @@ class DpSgd:
     ----------
     model : nn.Module
         The model in training; see `synthehr.privacy.allowed` for what it may consist of.
-    slots : Filled
+    slots : SlotDraw
         Draws the batches.
     clip : float
         Largest norm of one patient's gradient.
@@ -80,7 +80,7 @@ class DpSgd:
     def __init__(
         self,
         model: nn.Module,
-        slots: Filled,
+        slots: SlotDraw,
         *,
         clip: float,
         noise_multiplier: float,

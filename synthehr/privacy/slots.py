@@ -5,7 +5,9 @@ the same shape whoever is in it. So what a model does batch by batch (evenly spr
 number of fake records) cannot hang on the number of records drawn, and one patient more
 changes one slot and no other: the slots of all others, and the random numbers that go with
 them, are the same. A model may drop the slots left blank once those numbers are drawn
-(`synthehr.models.base.Batch.present`), so that they cost no work.
+(`synthehr.models.base.Batch.present`), so that they cost no work. Where patients have visits, as
+many numbers are drawn for each patient as the most visits that are allowed in public, not as
+many as the longest history of the batch has: else that patient moves the numbers of the others.
 """
 
 from __future__ import annotations
