@@ -287,6 +287,17 @@ class Centred(nn.Module):
         return x - x.mean(0)
 
 
+class Swapped(nn.Module):
+    """Has each record's work done in the row of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.roll(1, 0)).roll(-1, 0)
+
+
 class Counting(nn.Module):
     """Keeps a sum of what it saw."""
 
@@ -314,6 +325,7 @@ class MyLinear(nn.Linear):
         (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3)), "no rule"),
         (TwiceUsed, "escapes the rules"),
         (lambda: nn.Sequential(nn.Linear(3, 3), Centred()), "hangs on other records"),
+        (Swapped, "in the row of another"),
         (lambda: nn.Sequential(nn.Linear(3, 3), Counting()), "keeps statistics"),
     ],
 )

@@ -78,6 +78,8 @@ class Loss(NamedTuple):
         Name of the sub-module, and so of the optimiser.
     per_record : Tensor of shape (B,), or None
         The part that saw patient records; (P,) where a model dropped all but P of them.
+        A patient with several visits is one record: the sum over his visits, divided by
+        nothing but public constants, see `synthehr.models.owners`.
     public : Tensor, scalar, or None
         The part that saw only noise and weights.
     """

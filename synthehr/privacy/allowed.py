@@ -7,25 +7,29 @@ for, and that no record's loss hangs on another record.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from synthehr.encode.fields import Fields
 from synthehr.errors import ConfigError
-from synthehr.models.base import Model
+from synthehr.models.base import Loss, Model
 from synthehr.privacy.conditions import Conditions
-from synthehr.privacy.dpsgd import DpSgd
+from synthehr.privacy.dpsgd import DpSgd, SlotDraw
 from synthehr.privacy.per_record import RULES
 from synthehr.privacy.slots import Slots
+
+Records = TypeVar("Records")
 
 REHEARSED = 24
 TOLERANCE = 1e-4
 _HINT = "train this model without differential privacy, or train --model autoregressive"
 
 
-def refuse_foreign_layers(model: Model) -> None:
+def refuse_foreign_layers(model: nn.Module) -> None:
     """Refuse layers without a rule, weights that two layers share, and running statistics.
 
     Raises
@@ -50,7 +54,50 @@ def refuse_foreign_layers(model: Model) -> None:
 
 
 def rehearse(model: Model, fields: Fields) -> int:
+    """Rehearse a step of a model of tables, see `rehearse_on`.
+
+    Returns
+    -------
+    int
+        How often a step looks at its records.
+
+    Raises
+    ------
+    ConfigError
+        Differential privacy would not hold.
+    """
+    made_up = _made_up(fields)
+    slots = Slots(made_up.short(), None, 1.0, len(made_up), Conditions.of(model, fields))
+    slots.filled = torch.ones(len(made_up), dtype=torch.bool)
+    changed = made_up.clone()
+    changed[0] = made_up[1]
+
+    def losses(codes: Tensor, generator: torch.Generator) -> Iterator[Loss]:
+        return model.losses(slots.batch(codes, generator), 0)
+
+    return rehearse_on(model, slots, losses, made_up, changed)
+
+
+def rehearse_on(
+    model: nn.Module,
+    slots: SlotDraw,
+    losses: Callable[[Records, torch.Generator], Iterator[Loss]],
+    made_up: Records,
+    changed: Records,
+) -> int:
     """Compute losses of made-up records, and check what differential privacy rests on.
+
+    Parameters
+    ----------
+    model : nn.Module
+        What is to be trained.
+    slots : SlotDraw
+        Says which slots are filled; here all of them, and some are emptied in between.
+    losses : callable
+        From records and a source of randomness to the losses of a step.
+    made_up, changed : Records
+        One record a slot, nobody's; and the same but for the first. Where records have visits,
+        the one that changes has the most, since the others must not feel that either.
 
     Returns
     -------
@@ -60,53 +107,66 @@ def rehearse(model: Model, fields: Fields) -> int:
     Raises
     ------
     ConfigError
-        A weight's gradient escapes the rules, a record's loss hangs on another record or on
-        whether its neighbours are blank, or the model keeps something of a batch.
+        A layer has no rule, a weight's gradient escapes the rules, a record's loss hangs on
+        another record or on whether its neighbours are blank, or goes through layers in the row
+        of another, or the model keeps something of a batch.
     """
     refuse_foreign_layers(model)
-    made_up = _made_up(fields)
-    everywhere = torch.ones(len(made_up), dtype=torch.bool)
-    slots = Slots(made_up.short(), None, 1.0, len(made_up), Conditions.of(model, fields))
-    slots.filled = everywhere
     engine = DpSgd(model, slots, clip=1e30, noise_multiplier=0.0, expected=1.0)
+    everywhere, some = slots.filled, torch.arange(len(slots.filled)) % 3 > 0
     kept = [buffer.clone() for buffer in model.buffers()]
-    changed = made_up.clone()
-    changed[0] = made_up[1]
+    look = partial(_look, engine, losses)
     found: list[list[Tensor]] = []
     with torch.random.fork_rng(), engine.watching():
-        firsts = [losses.detach().clone() for _, losses in _private(model, engine, made_up)]
-        slots.filled = torch.arange(len(made_up)) % 3 > 0
-        for (_, losses), first in zip(_private(model, engine, made_up), firsts, strict=True):
-            left = losses if len(losses) < len(first) else losses[slots.filled]
-            if not torch.allclose(left, first[slots.filled], rtol=TOLERANCE, atol=TOLERANCE):
+        firsts = [first.detach().clone() for _, first in look(made_up)]
+        slots.filled = some
+        for (_, left), first in zip(look(made_up), firsts, strict=True):
+            left = left if len(left) < len(first) else left[some]
+            if not torch.allclose(left, first[some], rtol=TOLERANCE, atol=TOLERANCE):
                 _refuse("a record's loss hangs on how many others are in its batch")
         slots.filled = everywhere
-        for (child, losses), first in zip(_private(model, engine, changed), firsts, strict=True):
-            if not torch.allclose(losses[1:], first[1:], rtol=TOLERANCE, atol=TOLERANCE):
+        for (child, others), first in zip(look(changed), firsts, strict=True):
+            if not torch.allclose(others[1:], first[1:], rtol=TOLERANCE, atol=TOLERANCE):
                 _refuse("a record's loss hangs on other records of its batch")
-            found.append(engine.clipped_sum(losses, _trained(model, child)))
-        for (child, losses), ours in zip(_private(model, engine, changed), found, strict=True):
+            found.append(engine.clipped_sum(others, _trained(model, child)))
+        for (child, again), ours in zip(look(changed), found, strict=True):
             weights = _trained(model, child)
-            real = torch.autograd.grad(losses.sum(), weights, allow_unused=True)
+            real = torch.autograd.grad(again.sum(), weights, allow_unused=True)
             if not all(map(_agree, ours, real)):
                 _refuse("a weight is used outside its layer, so its gradient escapes the rules")
+        _refuse_strays(engine, [look(changed), look(changed)])
     if any(not torch.equal(one, two) for one, two in zip(kept, model.buffers(), strict=True)):
         _refuse("the model keeps statistics of the records it saw")
     return len(found)
 
 
-def _private(model: Model, engine: DpSgd, codes: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _refuse_strays(engine: DpSgd, looks: Sequence[Iterator[tuple[str, Tensor]]]) -> None:
+    """Refuse a model that has a record's work done in a row of another; two equal looks."""
+    powers = 2.0 ** torch.arange(len(engine.slots.filled))
+    evenly, unevenly = (
+        [gradient for _, losses in look for gradient in engine.weighted(losses, weights)]
+        for look, weights in zip(looks, (torch.ones_like(powers), powers), strict=True)
+    )
+    for one, other in zip(evenly, unevenly, strict=True):
+        if not torch.allclose(one, other, rtol=TOLERANCE, atol=0.0):
+            _refuse("a record's loss goes through layers in the row of another record")
+
+
+def _look(
+    engine: DpSgd, losses: Callable[[Records, torch.Generator], Iterator[Loss]], records: Records
+) -> Iterator[tuple[str, Tensor]]:
     """Give the losses of records, each with its child, from equal random numbers."""
     torch.manual_seed(0)
-    for loss in model.losses(engine.slots.batch(codes, torch.default_generator), 0):
+    filled = engine.slots.filled
+    for loss in losses(records, torch.default_generator):
         if loss.per_record is not None:
-            if loss.per_record.shape not in [(len(codes),), (int(engine.slots.filled.sum()),)]:
+            if loss.per_record.shape not in [(len(filled),), (int(filled.sum()),)]:
                 _refuse("a loss of records has another shape than one number a record")
             yield loss.child, loss.per_record
         engine.forget()
 
 
-def _trained(model: Model, child: str) -> list[Tensor]:
+def _trained(model: nn.Module, child: str) -> list[Tensor]:
     return list(model.get_submodule(child).parameters())
 
 

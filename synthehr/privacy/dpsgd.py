@@ -9,28 +9,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, final
+from typing import NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor, nn
 
 from synthehr.errors import ConfigError
-from synthehr.models.base import Loss, Model
+from synthehr.models.base import Loss
+from synthehr.models.owners import owners_of_rows
 from synthehr.privacy import noise
-from synthehr.privacy.per_record import RULES
-from synthehr.privacy.slots import Slots
+from synthehr.privacy.per_record import RULES, squared_norms
 from synthehr.train.state import trained
 
 ROUNDING = 1e-5
 """Rounding errors of a norm in single precision, at most; relative."""
 
 
+class SlotDraw(Protocol):
+    """Draws batches, and knows in which slots of the last one patients are.
+
+    Attributes
+    ----------
+    filled : Tensor of shape (B,), bool
+    """
+
+    filled: Tensor
+
+
 class _Call(NamedTuple):
-    """One forward pass of a layer: its input, (B, …), and its output."""
+    """One forward pass of a layer: its input, its output, and whose their rows are."""
 
     layer: nn.Module
     x: Tensor
     output: Tensor
+    owners: Tensor | None
+
+
+class _Pass(NamedTuple):
+    """The same after the way back: in place of the output stands its gradient."""
+
+    layer: nn.Module
+    x: Tensor
+    gradient: Tensor
+    owners: Tensor | None
 
 
 @final
@@ -39,9 +60,9 @@ class DpSgd:
 
     Parameters
     ----------
-    model : Model
+    model : nn.Module
         The model in training; see `synthehr.privacy.allowed` for what it may consist of.
-    slots : Slots
+    slots : SlotDraw
         Draws the batches.
     clip : float
         Largest norm of one patient's gradient.
@@ -57,7 +78,13 @@ class DpSgd:
     """
 
     def __init__(
-        self, model: Model, slots: Slots, *, clip: float, noise_multiplier: float, expected: float
+        self,
+        model: nn.Module,
+        slots: SlotDraw,
+        *,
+        clip: float,
+        noise_multiplier: float,
+        expected: float,
     ) -> None:
         self.model = model
         self.slots = slots
@@ -84,7 +111,7 @@ class DpSgd:
 
     def _keep(self, layer: nn.Module, x: tuple[Tensor, ...], output: Tensor) -> None:
         if output.requires_grad:
-            self._calls.append(_Call(layer, x[0].detach(), output))
+            self._calls.append(_Call(layer, x[0].detach(), output, owners_of_rows()))
 
     def __call__(self, loss: Loss, optimiser: torch.optim.Optimizer) -> Tensor:
         """Step one child; nothing that is told of its loss."""
@@ -115,6 +142,21 @@ class DpSgd:
         for weight, part in zip(weights, parts, strict=True):
             assert weight.grad is not None
             weight.grad.add_(part.view_as(weight)).div_(self.expected)
+
+    def weighted(self, losses: Tensor, weights: Tensor) -> list[Tensor]:
+        """Weigh records' losses, (B,), and divide what comes back to each layer's rows again.
+
+        The same comes out for all weights, unless a record's work is done in a row of another:
+        that row would be clipped by the other's norm, which bounds nothing.
+        """
+        found = torch.autograd.grad(
+            (losses * weights).sum(), [call.output for call in self._calls], allow_unused=True
+        )
+        return [
+            gradient / _beside(weights, gradient, call.owners)
+            for call, gradient in zip(self._calls, found, strict=True)
+            if gradient is not None
+        ]
 
     def clipped_sum(
         self, losses: Tensor, weights: list[Tensor], *, keep_graph: bool = False
@@ -152,20 +194,14 @@ class DpSgd:
             total, [call.output for call in calls], retain_graph=keep_graph, allow_unused=True
         )
         passes = [
-            (call.layer, call.x, gradient)
+            _Pass(call.layer, call.x, gradient, call.owners)
             for call, gradient in zip(calls, found, strict=True)
             if gradient is not None
         ]
-        layers = [layer for layer, _, _ in passes]
-        if len(layers) != len(set(layers)):
-            raise ConfigError(
-                "this model runs a layer twice on the same records, which is not accounted for "
-                "under differential privacy",
-                hint="train it without differential privacy",
-            )
+        _refuse_second_looks(passes, losses)
         squared = torch.zeros_like(losses)
-        for layer, x, gradient in passes:
-            squared += RULES[type(layer)].squared_norms(layer, x, gradient)
+        for one in passes:
+            squared += squared_norms(*one, len(losses))
         norms = squared.sqrt()
         counted &= norms.isfinite()
         # A hair below the clip, so that rounding does not lift a norm above it.
@@ -173,20 +209,40 @@ class DpSgd:
         scale = torch.where(counted, limit / norms.clamp(min=limit), 0.0)
         all_finite = bool((counted == filled).all())
         sums: dict[int, Tensor] = {}
-        for layer, x, gradient in passes:
-            gradient = gradient * _beside(scale, gradient)
+        for layer, x, gradient, owners in passes:
+            gradient = gradient * _beside(scale, gradient, owners)
             if not all_finite:
                 # Zero times infinity is no number.
-                gradient = torch.where(_beside(counted, gradient), gradient, 0)
-                x = torch.where(_beside(counted, x), x, 0)
+                gradient = torch.where(_beside(counted, gradient, owners), gradient, 0)
+                x = torch.where(_beside(counted, x, owners), x, 0)
             for weight, gradient_sum in RULES[type(layer)].summed(layer, x, gradient):
-                sums[id(weight)] = gradient_sum
+                before = sums.get(id(weight))
+                sums[id(weight)] = gradient_sum if before is None else before + gradient_sum
         return [
             sums[id(weight)] if id(weight) in sums else torch.zeros_like(weight)
             for weight in weights
         ]
 
 
-def _beside(values: Tensor, other: Tensor) -> Tensor:
-    """Give values of shape (B,) as many dimensions as another tensor has."""
-    return values.view(-1, *(1 for _ in range(other.ndim - 1)))
+def _refuse_second_looks(passes: list[_Pass], losses: Tensor) -> None:
+    """Refuse a layer that ran twice on a patient; on some patients, then on others, it may."""
+    seen: dict[nn.Module, Tensor] = {}
+    for one in passes:
+        here = torch.ones_like(losses, dtype=torch.bool)
+        if one.owners is not None:
+            here = here.logical_not_().index_fill_(0, one.owners, True)
+        before = seen.setdefault(one.layer, here)
+        if before is not here:
+            if bool((before & here).any()):
+                raise ConfigError(
+                    "this model runs a layer twice on the same records, which is not accounted "
+                    "for under differential privacy",
+                    hint="train it without differential privacy",
+                )
+            before |= here
+
+
+def _beside(values: Tensor, other: Tensor, owners: Tensor | None) -> Tensor:
+    """Give each row of another tensor its record's value, in as many dimensions."""
+    rows = values if owners is None else values[owners]
+    return rows.view(-1, *(1 for _ in range(other.ndim - 1)))

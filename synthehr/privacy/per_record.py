@@ -6,7 +6,10 @@ the sum of the products once scaled, cost no second pass and are never laid out 
 record (Bu et al. 2023, "Differentially private optimization on large model at small cost",
 arXiv:2210.00038). Convolutions and group norms are laid out, by Opacus' rules.
 
-Shapes: B records, T places of a record, I inputs and O outputs of a layer.
+A record is what privacy is promised to: a patient. Where a layer saw a row for each visit, the
+rows of a patient are its places.
+
+Shapes: B records, T places of a record, R rows, I inputs and O outputs of a layer.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthehr.errors import ConfigError
 from synthehr.models.layers import PerColumnLinear
+
+_HINT = "train this model without differential privacy"
 
 Gradients = Sequence[tuple[Tensor, Tensor]]
 """Weights, each with a gradient."""
@@ -34,11 +40,68 @@ class NormRule(NamedTuple):
         From layer, input and output gradient, record by record, to the squared norm of
         each record's gradient of the layer's weights; (B,).
     summed : callable
-        From the same to the sum of the records' gradients, weight by weight.
+        From the same, or row by row, to the sum of the gradients, weight by weight.
+    has_places : bool
+        Whether a record may have places: input and output gradient are (B, T, …) then.
     """
 
     squared_norms: Callable[[Any, Tensor, Tensor], Tensor]
     summed: Callable[[Any, Tensor, Tensor], Gradients]
+    has_places: bool = True
+
+
+def squared_norms(
+    layer: nn.Module, x: Tensor, gradient: Tensor, owners: Tensor | None, records: int
+) -> Tensor:
+    """Give the squared norm of each record's gradient of a layer's weights.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        A layer that has a rule.
+    x, gradient : Tensor of shape (B, …) or (R, …)
+        Its input, and its output's gradient.
+    owners : Tensor of shape (R,), int64, or None
+        Record of each row; None where each row is a record.
+    records : int
+        Number of records B.
+
+    Returns
+    -------
+    Tensor of shape (B,)
+
+    Raises
+    ------
+    ConfigError
+        Some rows are nobody's, or they are visits and the layer's rule knows of no places.
+    """
+    rule, kind = RULES[type(layer)], type(layer).__name__
+    if len(x) != (records if owners is None else len(owners)):
+        raise ConfigError(f"a {kind} layer sees rows that are no patient's", hint=_HINT)
+    if owners is None:
+        return rule.squared_norms(layer, x, gradient)
+    counts = torch.bincount(owners, minlength=records)
+    if not bool((counts > 1).any()):
+        found = rule.squared_norms(layer, x, gradient)
+        return found.new_zeros(records).index_copy_(0, owners, found)
+    if not rule.has_places:
+        raise ConfigError(f"{kind} layers must not see single visits", hint=_HINT)
+    return rule.squared_norms(layer, *_side_by_side(owners, counts, x, gradient))
+
+
+def _side_by_side(owners: Tensor, counts: Tensor, *rows: Tensor) -> list[Tensor]:
+    """Lay each record's rows side by side, (B, T, …), with zeros behind the last."""
+    records, most = len(counts), int(counts.max())
+    order = owners.argsort(stable=True)
+    starts = (counts.cumsum(0) - counts)[owners[order]]
+    place = owners * most
+    place[order] += torch.arange(len(owners), device=owners.device) - starts
+    return [
+        row.new_zeros((records * most, *row.shape[1:]))
+        .index_copy_(0, place, row)
+        .view(records, most, *row.shape[1:])
+        for row in rows
+    ]
 
 
 def _squares(x: Tensor) -> Tensor:
@@ -50,13 +113,17 @@ def _linear_norms(layer: nn.Linear, x: Tensor, gradient: Tensor) -> Tensor:
     if x.ndim == 2:
         return (_squares(x) + (layer.bias is not None)) * _squares(gradient)
     x, gradient = x.flatten(1, -2), gradient.flatten(1, -2)
+    norms = _product_norms(x, gradient)
+    return norms if layer.bias is None else norms + _squares(gradient.sum(1))
+
+
+def _product_norms(x: Tensor, gradient: Tensor) -> Tensor:
+    """Squared norm of each record's sum over places of outer products; (B,)."""
     if x.shape[1] * (x.shape[2] + gradient.shape[2]) < x.shape[2] * gradient.shape[2]:
         # |sum of outer products|² is the sum over pairs of places of products of products.
         pairs = (x @ x.mT) * (gradient @ gradient.mT)
-        norms = pairs.sum((1, 2)).clamp_(min=0.0)
-    else:
-        norms = _squares(x.mT @ gradient)
-    return norms if layer.bias is None else norms + _squares(gradient.sum(1))
+        return pairs.sum((1, 2)).clamp_(min=0.0)
+    return _squares(x.mT @ gradient)
 
 
 def _linear_sum(layer: nn.Linear, x: Tensor, gradient: Tensor) -> Gradients:
@@ -66,7 +133,11 @@ def _linear_sum(layer: nn.Linear, x: Tensor, gradient: Tensor) -> Gradients:
 
 
 def _columns_norms(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Tensor:
-    return (x.square().sum(2) * gradient.square().sum(2)).sum(1)
+    if x.ndim == 3:
+        return (x.square().sum(2) * gradient.square().sum(2)).sum(1)
+    # Each column of a record is a record of its own, until the norms are added up.
+    x, gradient = (part.transpose(1, 2).flatten(0, 1) for part in (x, gradient))
+    return _product_norms(x, gradient).view(-1, len(layer.weight)).sum(1)
 
 
 def _columns_sum(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Gradients:
@@ -79,6 +150,11 @@ def _embedding_norms(layer: nn.Embedding, x: Tensor, gradient: Tensor) -> Tensor
     x = x.reshape(len(x), places)
     gradient = gradient.reshape(len(x), places, gradient.shape[-1])
     # Rows that a record looks up twice add up before they are squared.
+    if layer.weight.numel() < places**2:
+        summed = gradient.new_zeros((len(x) * layer.num_embeddings, layer.embedding_dim))
+        first = torch.arange(len(x), device=x.device)[:, None] * layer.num_embeddings
+        summed.index_add_(0, (x + first).flatten(), gradient.flatten(0, 1))
+        return _squares(summed.view(len(x), layer.weight.numel()))
     same = x[:, :, None] == x[:, None, :]
     return ((gradient @ gradient.mT) * same).sum((1, 2)).clamp_(min=0.0)
 
@@ -124,7 +200,7 @@ def _laid_out_sum(layer: nn.Module, x: Tensor, gradient: Tensor) -> Gradients:
     return [(weight, one.sum(0)) for weight, one in _laid_out(layer, x, gradient)]
 
 
-_LAID_OUT = NormRule(_laid_out_norms, _laid_out_sum)
+_LAID_OUT = NormRule(_laid_out_norms, _laid_out_sum, has_places=False)
 
 RULES: Mapping[type[nn.Module], NormRule] = {
     nn.Linear: NormRule(_linear_norms, _linear_sum),

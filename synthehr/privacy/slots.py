@@ -5,7 +5,9 @@ the same shape whoever is in it. So what a model does batch by batch (evenly spr
 number of fake records) cannot hang on the number of records drawn, and one patient more
 changes one slot and no other: the slots of all others, and the random numbers that go with
 them, are the same. A model may drop the slots left blank once those numbers are drawn
-(`synthehr.models.base.Batch.present`), so that they cost no work.
+(`synthehr.models.base.Batch.present`), so that they cost no work. Where patients have visits, as
+many numbers are drawn for each patient as the most visits that are allowed in public, not as
+many as the longest history of the batch has: else that patient moves the numbers of the others.
 """
 
 from __future__ import annotations
@@ -55,6 +57,28 @@ def slots_for(patients: int, rate: float, steps: int, delta: float) -> tuple[int
     return slots, steps * tail
 
 
+def poisson(patients: int, rate: float, slots: int) -> tuple[Tensor, Tensor]:
+    """Draw who is in a batch, each on his own, and where.
+
+    Parameters
+    ----------
+    patients : int
+        How many there are.
+    rate : float
+        Probability of each.
+    slots : int
+        Places of a batch; the rest stay blank.
+
+    Returns
+    -------
+    drawn, places : Tensor of shape (P,), int64
+        Patients, and the slot of each.
+    """
+    drawn = noise.chosen(patients, rate)
+    drawn = drawn[noise.uniform(len(drawn)).argsort()][:slots]
+    return drawn, noise.uniform(slots).argsort()[: len(drawn)]
+
+
 @final
 class Slots:
     """Draws batches of patients; of each patient in a batch, one record at random.
@@ -98,11 +122,9 @@ class Slots:
 
     def __call__(self, step: int, generator: torch.Generator) -> Batch:
         """Draw a batch; neither the step nor the generator says which records it holds."""
-        drawn = noise.chosen(len(self._counts), self.rate)
-        drawn = drawn[noise.uniform(len(drawn)).argsort()][: self.slots]
+        drawn, places = poisson(len(self._counts), self.rate, self.slots)
         among = (noise.uniform(len(drawn)) * self._counts[drawn]).ceil_().long() - 1
         records = self._order[self._starts[drawn] + among]
-        places = noise.uniform(self.slots).argsort()[: len(drawn)]
         device = self.codes.device
         codes = torch.zeros((self.slots, *self.codes.shape[1:]), dtype=torch.int64, device=device)
         codes[places.to(device)] = self.codes[records.to(device)].long()
