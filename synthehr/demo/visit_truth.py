@@ -83,7 +83,7 @@ def measurement_rule(table: pa.Table, lab: str) -> dict[str, KnownEstimate]:
     floor = 0.5 * 10.0**-truth.decimals
     line = np.log(np.maximum(before, floor)) if truth.log else before
     line = (line - truth.location) / truth.scale
-    design = np.stack([np.ones(len(line)), line, severity], axis=1)[asked]
+    design = np.stack([np.ones(len(line)), line, severity.astype(np.float64)], axis=1)[asked]
     taken = np.isfinite(value[asked])
     beta, spread = _logistic(design, taken)
     return {
@@ -110,11 +110,11 @@ def slopes_by_arm(table: pa.Table, vital: str) -> dict[str, KnownEstimate]:
     Arellano 1987, doi:10.1111/j.1468-0084.1987.mp49004006.x
     """
     table, known = _ordered(table), VITALS[vital]
-    value = _numbers(table, vital)
-    seen = np.isfinite(value)
+    value, day = _numbers(table, vital), _numbers(table, "day")
+    seen = np.isfinite(value) & np.isfinite(day)
     patient = np.unique(_codes(table, "patient_id")[seen], return_inverse=True)[1]
     arm = np.array(table["arm"].to_pylist(), dtype=object)[seen]
-    years = _within(_numbers(table, "day")[seen] / YEAR_DAYS, patient)
+    years = _within(day[seen] / YEAR_DAYS, patient)
     off = _within(value[seen], patient)
     slopes = [_slope(years, off, patient, arm == name) for name in ARMS]
     (control, control_error), (treated, treated_error) = slopes

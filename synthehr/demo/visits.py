@@ -215,7 +215,9 @@ def _total_dose(rng: np.random.Generator, day: Grid, medication: Grid) -> Floats
     """Grams taken since inclusion: what was prescribed, and six to ten tenths of it taken."""
     taken = np.diff(day, axis=1) * DAILY_DOSE_G[medication[:, :-1]]
     taken *= rng.uniform(0.6, 1.0, taken.shape)
-    return np.pad(np.round(taken.cumsum(axis=1)), ((0, 0), (1, 0)))
+    total = np.zeros(day.shape)
+    total[:, 1:] = np.round(taken.cumsum(axis=1))
+    return total
 
 
 def _admissions(state: Grid) -> Grid:
