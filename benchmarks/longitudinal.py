@@ -1,7 +1,8 @@
 """The suite of visits: ours and the rivals learn the same patients, judged by the same scorers.
 
 Ours run through the public Python API in a process of their own (`longitudinal_child.py`), rivals
-through `shared/measure/peer_seq.py`, each in an environment of its own. `score_seq.py` there and
+through `shared/measure/peer_seq.py` (`longitudinal_dp_peer.py` under differential privacy), each
+in an environment of its own. `score_seq.py` there and
 `longitudinal_score.py` judge the synthetic visits; `longitudinal_tasks.py` judges ours at
 forecasting and imputation. `real` puts the training patients in the place of synthetic ones.
 """
@@ -28,7 +29,9 @@ DATA = (*SHARED_SPLITS, *SETS)
 TARGETS = {"physionet2012": "In-hospital_death", "physionet2012_raw": "In-hospital_death"}
 TASKS = ("physionet2012",)
 """Sets on which ours forecast and impute."""
-ENVIRONMENTS = {"mostly": "mostly", "par": "sdv"}
+ENVIRONMENTS = {"mostly": "mostly", "mostly-dp": "mostly", "par": "sdv"}
+PRIVATE = "-dp"
+"""Rivals of this ending are run under every epsilon, others once."""
 ROWS = (
     "length", "gap", "negative", "span", "value", "level", "missing", "missing_visit", "lag1",
     "cross", "delta", "moves",
@@ -72,7 +75,7 @@ def plan(
     options: str = "",
     epsilons: Sequence[float] = (),
 ) -> list[Job]:
-    """Everything to run, set by set; with epsilons, ours once more under each of them."""
+    """Everything to run, set by set; ours are run once more under each epsilon."""
     found = []
     for name in data:
         if name != SPEED:
@@ -80,8 +83,10 @@ def plan(
         for seed in range(seeds):
             where = {"data": name, "seed": seed, "suite": "longitudinal"}
             for epsilon in (None, *epsilons):
-                found += [Job(who=w, options=options, epsilon=epsilon, **where) for w in models]
-            found += [Job(who=who, rival=True, **where) for who in rivals]
+                here = {**where, "epsilon": epsilon}
+                private = [who for who in rivals if who.endswith(PRIVATE) == (epsilon is not None)]
+                found += [Job(who=who, options=options, **here) for who in models]
+                found += [Job(who=who, rival=True, **here) for who in private]
     return found
 
 
@@ -153,11 +158,16 @@ def _rival(job: Job, split: Path, work: Path, places: Places, limit: float) -> R
         raise ChildFailed("no folder of rival environments: pass --peers or set PEERS")
     python = places.peers / ENVIRONMENTS.get(name, name) / "bin" / "python"
     keys = Keys.of(split)
-    command = [python, places.measure / "peer_seq.py", name, split / "train.parquet"]
-    command += [work / "synthetic.parquet", "--patient", keys.patient, "--time", keys.time]
-    child = checked(run_child([*command, *(["--epochs", epochs] if epochs else [])], limit=limit))
+    driver = places.measure / "peer_seq.py"
+    words = ["--epochs", epochs] if epochs else []
+    if job.epsilon is not None:
+        driver, words = HERE / "longitudinal_dp_peer.py", ["--eps", str(job.epsilon)]
+    command = [python, driver, name, split / "train.parquet", work / "synthetic.parquet", *words]
+    command += ["--patient", keys.patient, "--time", keys.time]
+    child = checked(run_child(command, limit=limit))
     said = last_json(child)
-    return {
+    spent = {"eps_spent": said["eps_spent"]} if "eps_spent" in said else {}
+    return spent | {
         "fit_s": said["fit_s"],
         "sample_s": said["sample_s"],
         "peak_mib": round(child.peak_mib),

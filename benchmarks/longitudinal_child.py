@@ -3,6 +3,8 @@
     python longitudinal_child.py MODEL TRAIN.parquet OUT.parquet --patient COL --time COL
         [--seed 0] [--options '--set train.steps=50'] [--epsilon 8] [--tasks FOLDER]
 
+Under an epsilon, bounds and levels of TRAIN and of the test.parquet beside it are public, as they
+are for the rivals, and so is the number of patients.
 FOLDER holds what `longitudinal_tasks.py make` writes: forecast.parquet and filled.parquet are
 written beside it. Prints JSON: `fit_s` and `sample_s` without imports and reading, as the drivers
 of the rivals take them; `peak_mib` before the tasks; `forecast_s`, `impute_s`.
@@ -26,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longitudinal_tasks import STEPS
+from public import declared
 
 DELTA = 1e-5
 FORECAST_DRAWS = 100
@@ -52,7 +55,10 @@ def main() -> None:
     private = {}
     if options.epsilon is not None:
         privacy: Any = import_module("synthehr").Privacy
-        private = {"privacy": privacy(epsilon=options.epsilon, delta=DELTA, public_rows=patients)}
+        private = {
+            "privacy": privacy(epsilon=options.epsilon, delta=DELTA, public_rows=patients),
+            "schema": public_schema(table, options.train.parent, options.patient, options.time),
+        }
     started = time.perf_counter()
     model = synthesizer(options.model, seed=options.seed, settings=settings_of(options.options))
     model.fit(table, patient=options.patient, time=options.time, **private)
@@ -65,6 +71,15 @@ def main() -> None:
     if options.tasks:
         said |= tasks(model, options.tasks, options.seed)
     print(json.dumps(said))
+
+
+def public_schema(table: pa.Table, split: Path, patient: str, when: str) -> Any:
+    """The schema with the bounds and levels of both halves of a public data set."""
+    from synthehr.schema.infer import infer
+    from synthehr.schema.table import Schema
+
+    inferred = infer(table, patient=patient, time=when, pii="keep").to_json()
+    return Schema.from_json(declared(inferred, [table, pq.read_table(split / "test.parquet")]))
 
 
 def peak_mib() -> int:
