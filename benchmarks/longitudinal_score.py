@@ -1,6 +1,6 @@
 """Score synthetic visits by what can be done with them, beside the real ones.
 
-    python longitudinal_score.py SPLIT SYNTHETIC.parquet [--target COL]
+    python longitudinal_score.py SPLIT SYNTHETIC.parquet [--target COL] [--further PARQUET …]
 
 Prints JSON. `next_visit`: error of boosted trees that predict each number at the next visit from
 the last ones measured, learned from synthetic visits, divided by that of trees learned from real
@@ -9,7 +9,7 @@ ones; both are tested on real test patients. With a target, which is constant in
 learned from synthetic and from real patients, and `tstr_drop`, their difference, with 95 %
 intervals over bootstrapped patients. For simulated visits: `truth`, every estimate with the known
 truth and with its overlap with the interval that the real visits give (Karr et al. 2006,
-doi:10.1198/000313006X124640).
+doi:10.1198/000313006X124640), pooled over SYNTHETIC and the further samples of the same model.
 
 `score_seq.py` beside the repository says the rest; this depends on nothing of our evaluation.
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("split", type=Path)
     parser.add_argument("synthetic", type=Path)
     parser.add_argument("--target", default="")
+    parser.add_argument("--further", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     keys = Keys.of(options.split)
@@ -52,7 +54,8 @@ def main() -> None:
     found = next_visit(train, test, made, keys, options.target)
     if options.target:
         found |= outcome(train, test, made, keys, options.target)
-    print(json.dumps(found | known_truth(options.split / "train.parquet", options.synthetic)))
+    found |= known_truth(options.split / "train.parquet", [options.synthetic, *options.further])
+    print(json.dumps(found))
 
 
 def summaries(frame: pd.DataFrame, keys: Keys, names: list[str]) -> pd.DataFrame:
@@ -79,7 +82,14 @@ def summaries(frame: pd.DataFrame, keys: Keys, names: list[str]) -> pd.DataFrame
 
 
 def outcome(
-    train: pd.DataFrame, test: pd.DataFrame, made: pd.DataFrame, keys: Keys, target: str
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    made: pd.DataFrame,
+    keys: Keys,
+    target: str,
+    *,
+    trees: int = TREES,
+    draws: int = DRAWS,
 ) -> Figures:
     """AUROC of what real and what synthetic patients teach on a target."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -100,10 +110,10 @@ def outcome(
         if truths[place].all() or not truths[place].any():
             chances.append(np.zeros(len(truths[2])))
             continue
-        model = HistGradientBoostingClassifier(max_iter=TREES, learning_rate=0.05, random_state=0)
+        model = HistGradientBoostingClassifier(max_iter=trees, learning_rate=0.05, random_state=0)
         model.fit(coded[place], truths[place])
         chances.append(model.predict_proba(coded[2])[:, 1])
-    return _compared(truths[2], *chances)
+    return _compared(truths[2], chances[0], chances[1], draws)
 
 
 def _coded(tables: list[pd.DataFrame]) -> list[Floats]:
@@ -115,13 +125,13 @@ def _coded(tables: list[pd.DataFrame]) -> list[Floats]:
     return [both.loc[place].to_numpy(float, na_value=np.nan) for place in range(len(tables))]
 
 
-def _compared(truth: NDArray[np.bool_], real: Floats, made: Floats) -> Figures:
+def _compared(truth: NDArray[np.bool_], real: Floats, made: Floats, draws: int) -> Figures:
     """Both areas, and what is lost, with intervals over the patients of the test."""
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(0)
     drawn = []
-    while len(drawn) < DRAWS and truth.any() and not truth.all():
+    while len(drawn) < draws and truth.any() and not truth.all():
         at = rng.integers(0, len(truth), len(truth))
         if truth[at].any() and not truth[at].all():
             drawn.append([roc_auc_score(truth[at], score[at]) for score in (real, made)])
@@ -139,7 +149,13 @@ def _compared(truth: NDArray[np.bool_], real: Floats, made: Floats) -> Figures:
 
 
 def next_visit(
-    train: pd.DataFrame, test: pd.DataFrame, made: pd.DataFrame, keys: Keys, target: str = ""
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    made: pd.DataFrame,
+    keys: Keys,
+    target: str = "",
+    *,
+    trees: int = TREES,
 ) -> Figures:
     """Error at the next visit after learning from synthetic visits, over that after real ones."""
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -160,7 +176,7 @@ def next_visit(
             x, y = asked[place][0][seen[place]], asked[place][1][seen[place], at]
             rows = np.random.default_rng(0).permutation(len(y))[:MOST_ROWS]
             model = HistGradientBoostingRegressor(
-                loss="absolute_error", max_iter=TREES, random_state=0
+                loss="absolute_error", max_iter=trees, random_state=0
             )
             model.fit(x[rows], y[rows])
             guessed = model.predict(past[seen[2]])
@@ -186,7 +202,7 @@ def _pairs(frame: pd.DataFrame, keys: Keys, names: list[str]) -> tuple[Floats, F
     return known.to_numpy(float)[~last], future.to_numpy(float)[~last]
 
 
-def known_truth(real: Path, made: Path) -> Figures:
+def known_truth(real: Path, made: Sequence[Path]) -> Figures:
     """Estimates from simulated visits beside their truth; nothing for other visits."""
     import pyarrow.parquet as pq
 
@@ -194,12 +210,13 @@ def known_truth(real: Path, made: Path) -> Figures:
     from synthehr.demo.visit_model import SLOPES, TIMED_LABS
 
     simulated = simulate_visits(1).column_names
-    tables = [pq.read_table(path) for path in (real, made)]
+    tables = [pq.read_table(path) for path in (real, *made)]
     if any(set(simulated) - set(table.column_names) for table in tables):
         return {}
-    ours, theirs = (visit_truth(table) for table in tables)
+    ours, *theirs = (visit_truth(table) for table in tables)
     found = {}
-    for name, one in theirs.items():
+    for name in ours:
+        one = pooled([sample[name] for sample in theirs])
         figures = {**one._asdict(), "error": one.error, "overlap": overlap(ours[name], one)}
         found[name] = {word: round(float(value), 4) for word, value in figures.items()}
     rules = [one["error"] for name, one in found.items() if name.split(":")[0] in TIMED_LABS]
@@ -211,6 +228,21 @@ def known_truth(real: Path, made: Path) -> Figures:
         "slope_overlap": round(float(np.mean(slopes)), 4),
         "slope_worst": round(float(np.min(slopes)), 4),
     }
+
+
+def pooled(estimates: Sequence[Any]) -> Any:
+    """Put estimates from several samples of one model together.
+
+    Their mean, and an interval for the population from which the real patients came: m samples
+    as large as the real one have sqrt(1 + 1/m) times the width of one (Raab, Nowok and Dibben
+    2016, doi:10.29012/jpc.v7i3.407). A single one stays as it is, as an analyst would take it.
+    """
+    if len(estimates) == 1:
+        return estimates[0]
+    value = float(np.mean([one.value for one in estimates]))
+    square = float(np.mean([((one.high - one.low) / 2) ** 2 for one in estimates]))
+    reach = float(np.sqrt(square * (1 + 1 / len(estimates))))
+    return estimates[0]._replace(value=value, low=value - reach, high=value + reach)
 
 
 def overlap(one: Any, other: Any) -> float:

@@ -57,6 +57,8 @@ def main() -> None:
 def make(test: pd.DataFrame, folder: Path, keys: Keys, names: list[str]) -> None:
     """Write histories, what follows them, and visits with holes; types stay as they are."""
     folder.mkdir(parents=True, exist_ok=True)
+    for answer in ("forecast", "filled"):
+        (folder / f"{answer}.parquet").unlink(missing_ok=True)
     test = test.sort_values([keys.patient, keys.time], kind="stable").reset_index(drop=True)
     history, future = cut(test, keys)
     holes = test.copy()

@@ -17,7 +17,7 @@ from longitudinal_table import compared, page, rows_table
 from longitudinal_visits import Keys, numbers_of, ordered, static_of
 from quality import Places
 from records import key
-from synthehr.demo import simulate_visits
+from synthehr.demo import simulate_visits, visit_truth
 
 KEYS = Keys("patient_id", "day")
 COLUMNS = ["patient_id", "day", "sex", "age", "state", "weight", "egfr", "died"]
@@ -82,27 +82,27 @@ def test_columns_are_told_apart() -> None:
 
 
 def test_the_next_visit_is_learned_from_real_visits_only() -> None:
-    train, test, other = visits(120, 0), visits(80, 1), visits(120, 2)
+    train, test, other = visits(60, 0), visits(50, 1), visits(60, 2)
     mixed = other.assign(weight=np.random.default_rng(0).permutation(other.weight))
-    assert score.next_visit(train, test, train, KEYS)["next_visit"] == 1.0
-    found = score.next_visit(train, test, mixed, KEYS)["next_visit_by"]
-    assert found["weight"] > 2
+    assert score.next_visit(train, test, train, KEYS, trees=5)["next_visit"] == 1.0
+    found = score.next_visit(train, test, mixed, KEYS, trees=10)["next_visit_by"]
+    assert found["weight"] > 1.5
     assert found["egfr"] == pytest.approx(1, abs=0.3)
 
 
 def test_an_outcome_is_learned_where_it_hangs_on_the_visits() -> None:
-    frames = [visits(150, seed) for seed in range(3)]
+    frames = [visits(80, seed) for seed in range(3)]
     for frame in frames:
         means = frame.groupby("patient_id").weight.transform("mean")
         frame["died"] = (means > 85).map({True: "yes", False: "no"})
-    found = score.outcome(*frames, KEYS, "died")
+    found = score.outcome(*frames, KEYS, "died", trees=10, draws=60)
     assert found["trtr"] > 0.95
     low, high = found["tstr_drop_interval"]
     assert low <= found["tstr_drop"] <= high < 0.1
     known = frames[2].groupby("patient_id").died.first()
     turned = known.map({"yes": "no", "no": "yes"})
     frames[2]["died"] = frames[2].patient_id.map(turned)
-    found = score.outcome(*frames, KEYS, "died")
+    found = score.outcome(*frames, KEYS, "died", trees=10, draws=60)
     assert found["tstr"] < 0.2
     assert found["tstr_drop_interval"][0] > 0.5
 
@@ -119,13 +119,22 @@ def test_summaries_are_those_of_each_patient() -> None:
 def test_known_truth_is_looked_for_in_simulated_visits_only(tmp_path) -> None:
     for name, seed in (("one", 0), ("two", 1)):
         pq.write_table(simulate_visits(400, seed), tmp_path / name)
-    found = score.known_truth(tmp_path / "one", tmp_path / "one")
+    found = score.known_truth(tmp_path / "one", [tmp_path / "one"])
     assert found["slope_overlap"] == 1.0
-    other = score.known_truth(tmp_path / "one", tmp_path / "two")
+    other = score.known_truth(tmp_path / "one", [tmp_path / "two"])
     assert 0 < other["slope_worst"] < other["slope_overlap"] < 1
     assert other["rule_error"] < 0.3
     pq.write_table(simulate_visits(40, 0, columns=COLUMNS), tmp_path / "few")
-    assert score.known_truth(tmp_path / "few", tmp_path / "few") == {}
+    assert score.known_truth(tmp_path / "few", [tmp_path / "few"]) == {}
+
+
+def test_several_samples_say_more_than_one() -> None:
+    one, two = (visit_truth(simulate_visits(200, seed))["egfr: difference"] for seed in (0, 1))
+    both = score.pooled([one, two])
+    assert both.value == pytest.approx((one.value + two.value) / 2)
+    width = np.hypot(one.high - one.low, two.high - two.low) / np.sqrt(2)
+    assert both.high - both.low == pytest.approx(width * np.sqrt(1.5))
+    assert score.pooled([one]) is one
 
 
 def test_forecasts_are_held_against_what_came(tmp_path) -> None:
