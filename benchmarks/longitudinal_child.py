@@ -53,14 +53,14 @@ def main() -> None:
     # found by name, and before the clock starts
     synthesizer: Any = import_module("synthehr").SequenceSynthesizer
     import_module("torch")
-    table = pq.read_table(options.train)
-    patients = len(table[options.patient].unique())
+    table = pd.read_parquet(options.train)
+    patients = int(table[options.patient].nunique())
     private = {}
     if options.epsilon is not None:
         privacy: Any = import_module("synthehr").Privacy
         private = {
             "privacy": privacy(epsilon=options.epsilon, delta=DELTA, public_rows=patients),
-            "schema": public_schema(table, options.train.parent, options.patient, options.time),
+            "schema": public_schema(options.train.parent, options.patient, options.time),
         }
     started = time.perf_counter()
     model = synthesizer(options.model, seed=options.seed, settings=settings_of(options.options))
@@ -79,13 +79,14 @@ def main() -> None:
     print(json.dumps(said))
 
 
-def public_schema(table: pa.Table, split: Path, patient: str, when: str) -> Any:
+def public_schema(split: Path, patient: str, when: str) -> Any:
     """The schema with the bounds and levels of both halves of a public data set."""
     from synthehr.schema.infer import infer
     from synthehr.schema.table import Schema
 
-    inferred = infer(table, patient=patient, time=when, pii="keep").to_json()
-    return Schema.from_json(declared(inferred, [table, pq.read_table(split / "test.parquet")]))
+    tables = [pq.read_table(split / f"{name}.parquet") for name in ("train", "test")]
+    inferred = infer(tables[0], patient=patient, time=when, pii="keep").to_json()
+    return Schema.from_json(declared(inferred, tables))
 
 
 def peak_mib() -> int:
@@ -117,13 +118,13 @@ def tasks(model: Any, folder: Path, seed: int) -> dict[str, float]:
     found = {}
     if hasattr(model, "forecast"):
         started = time.perf_counter()
-        history = pq.read_table(folder / "history.parquet")
+        history = pd.read_parquet(folder / "history.parquet")
         drawn = model.forecast(history, steps=STEPS, draws=FORECAST_DRAWS, seed=seed)
         found["forecast_s"] = round(time.perf_counter() - started, 2)
         stacked(drawn).to_parquet(folder / "forecast.parquet", index=False)
     if hasattr(model, "impute"):
         started = time.perf_counter()
-        filled = model.impute(pq.read_table(folder / "holes.parquet"), draws=IMPUTE_DRAWS)
+        filled = model.impute(pd.read_parquet(folder / "holes.parquet"), draws=IMPUTE_DRAWS)
         found["impute_s"] = round(time.perf_counter() - started, 2)
         middle(filled).to_parquet(folder / "filled.parquet", index=False)
     return found

@@ -1,7 +1,14 @@
-"""Visits as all suites of visits read them: sorted, time as a number."""
+"""Visits as the suite of visits reads them: sorted, time as a number.
+
+    python longitudinal_visits.py TRAIN.parquet SYNTHETIC.parquet
+
+writes SYNTHETIC anew with the dtypes of TRAIN: the scorer compares levels by how they are spelled,
+so that a rival who gives 1.0 for 1 would lose for it.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +51,26 @@ def ordered(frame: pd.DataFrame, keys: Keys) -> pd.DataFrame:
     return plain.sort_values([keys.patient, keys.time], kind="stable").reset_index(drop=True)
 
 
+def alike(made: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """Give synthetic columns the dtypes of the training ones, where no value changes by it."""
+    found = made.copy()
+    for name in made.columns:
+        kind, cells = train[name].dtype, made[name]
+        if pd.api.types.is_bool_dtype(kind):
+            texts = cells.astype("string").str.lower()
+            whole = texts.map({"true": True, "false": False, "1": True, "0": False})
+            found[name] = (
+                whole.astype("boolean") if whole.notna().eq(cells.notna()).all() else cells
+            )
+        elif pd.api.types.is_integer_dtype(kind) and pd.api.types.is_numeric_dtype(cells):
+            numbers = cells.astype("Float64")
+            fits = bool((numbers.dropna() % 1 == 0).all())
+            found[name] = numbers.astype("Int64") if fits else cells
+        elif pd.api.types.is_float_dtype(kind) and pd.api.types.is_numeric_dtype(cells):
+            found[name] = cells.astype("Float64").astype("float64")
+    return found
+
+
 def static_of(frame: pd.DataFrame, keys: Keys) -> list[str]:
     """Columns that are constant in every patient."""
     most = frame.groupby(keys.patient).nunique(dropna=False).max()
@@ -59,3 +86,12 @@ def numbers_of(frame: pd.DataFrame, keys: Keys) -> list[str]:
         and pd.api.types.is_float_dtype(frame[name])
         and frame[name].nunique() > FEW
     ]
+
+
+def main(arguments: list[str]) -> None:
+    train, path = map(Path, arguments)
+    alike(pd.read_parquet(path), pd.read_parquet(train)).to_parquet(path, index=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -12,9 +12,9 @@ import longitudinal_score as score
 import longitudinal_tasks as tasks
 from bars import judge
 from longitudinal_child import middle, settings_of, stacked
-from longitudinal_sets import simulated, split, write
+from longitudinal_sets import SETS, simulated, split, write
 from longitudinal_table import compared, page, rows_table
-from longitudinal_visits import Keys, numbers_of, ordered, static_of
+from longitudinal_visits import Keys, alike, numbers_of, ordered, static_of
 from quality import Places
 from records import key
 from synthehr.demo import simulate_visits, visit_truth
@@ -79,6 +79,16 @@ def test_columns_are_told_apart() -> None:
     dated = frame.assign(day=pd.Timestamp("2024-01-01") + pd.to_timedelta(frame.day, unit="D"))
     gaps = ordered(dated, KEYS).groupby("patient_id").day.diff()
     pd.testing.assert_series_equal(gaps, frame.groupby("patient_id").day.diff())
+
+
+def test_levels_are_spelled_as_in_the_training_visits() -> None:
+    train = pd.DataFrame({"n": pd.array([1, None, 2], "Int8"), "b": [True, False, True]})
+    train = train.assign(x=[0.0, 0.5, 1.0], s=["1", "2", "x"])
+    made = pd.DataFrame({"n": [1.0, np.nan, 2.0], "b": ["True", "false", "True"]})
+    found = alike(made.assign(x=[0, 1, 1], s=train.s), train)
+    for name in train:
+        assert set(found[name].astype("string").dropna()) <= set(train[name].astype("string"))
+    assert alike(made.assign(n=[1.5, 2.0, 3.0]), train).n.tolist() == [1.5, 2.0, 3.0]
 
 
 def test_the_next_visit_is_learned_from_real_visits_only() -> None:
@@ -205,6 +215,7 @@ def test_rows_are_counted_against_each_rival() -> None:
 
 
 def test_every_bar_names_something_that_is_measured() -> None:
+    assert (*longitudinal.SHARED_SPLITS, *SETS) == longitudinal.DATA
     made = {*longitudinal.ROWS, *longitudinal.FURTHER, "fit_s", "sample_s"}
     made |= {"forecast_to_last", "forecast_to_linear"}
     for bar in longitudinal.BARS:
