@@ -7,6 +7,7 @@
     python benchmarks/run.py impute --data adult --kinds mar --shares 0.3 --rivals missforest
     python benchmarks/run.py coverage --cohorts 40
     python benchmarks/run.py rebalance --data stroke --rivals none,weights,smotenc --peers DIR
+    python benchmarks/run.py longitudinal --data pbcseq --rivals mostly,par --peers DIR
     python benchmarks/run.py table --update-readme
 
 Runs are appended as JSON lines to OUT/SUITE.jsonl. What already stands there is not run again,
@@ -19,6 +20,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -26,6 +28,8 @@ import coverage
 import dp
 import dp_step
 import impute
+import longitudinal
+import longitudinal_table
 import masks
 import quality
 import rebalance
@@ -36,7 +40,9 @@ from bars import judge
 from plot import plot
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("quality", "speed", "dp", "dp-step", "impute", "coverage", "rebalance", "table")
+SUITES = (
+    "quality", "speed", "dp", "dp-step", "impute", "coverage", "rebalance", "longitudinal", "table",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,6 +124,15 @@ def _parser() -> argparse.ArgumentParser:
     grow.add_argument("--rivals", type=_names, default=list(rebalance.UNCHANGED))
     grow.add_argument("--halves", type=int, default=rebalance.HALVES, help="of 5 × 2")
     grow.set_defaults(run=run_rebalance)
+    visits = commands.add_parser(
+        "longitudinal", parents=[common, fits], help="learn visits, draw patients, and score"
+    )
+    visits.add_argument("--data", type=_names, default=list(longitudinal.DATA))
+    visits.add_argument("--data-root", type=Path, help="folder of the data sets")
+    visits.add_argument("--models", type=_names, default=list(longitudinal.MODELS))
+    visits.add_argument("--rivals", type=_names, default=[], help="such as mostly,par:64")
+    visits.add_argument("--epsilons", type=_numbers, default=[], help="ours once more under each")
+    visits.set_defaults(run=run_longitudinal)
     three = commands.add_parser("table", help="Markdown, bars and plot from what was measured")
     three.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out")
     three.add_argument("--update-readme", action="store_true")
@@ -183,6 +198,26 @@ def run_coverage(options: argparse.Namespace) -> int:
     jobs = coverage.plan(sizes, options.models, options.rivals, options.cohorts, options.options)
     code = _run_jobs(jobs, options, path, coverage.run_cohort)
     print(coverage.coverage_table(list(records.latest(records.read(path)).values())))
+    return code
+
+
+def run_longitudinal(options: argparse.Namespace) -> int:
+    """Learn visits, draw patients, and score; print the figures, and what they say of the bars."""
+    jobs = longitudinal.plan(
+        options.data,
+        options.models,
+        options.rivals,
+        options.seeds,
+        options.options,
+        options.epsilons,
+    )
+    shared = (options.data_root or options.measure.parent / "data").resolve()
+    path = options.out / "longitudinal.jsonl"
+    code = _run_jobs(jobs, options, path, partial(longitudinal.run_visits, shared=shared))
+    measured = list(records.latest(records.read(path)).values())
+    text = longitudinal_table.page(measured)
+    (options.out / "longitudinal.md").write_text(text)
+    print(text)
     return code
 
 
@@ -288,7 +323,7 @@ def run_table(options: argparse.Namespace) -> int:
 def _short(record: records.Record) -> str:
     shown = (
         "fit_s", "shapes", "trends", "detect", "tstr", "closer", "nrmse", "pfc", "energy", "auroc",
-        "seconds", "peak_mib",
+        "length", "gap", "value", "lag1", "delta", "seconds", "peak_mib",
     )  # fmt: skip
     return " ".join(f"{name}={record[name]}" for name in shown if name in record)
 

@@ -41,7 +41,7 @@ def quality_table(records: Sequence[Record]) -> str:
         groups = {n: [r for r in here if (r["who"], r.get("options", "")) == n] for n in names}
         for i, (name, group) in enumerate(sorted(groups.items(), key=_order)):
             shown = "*real rows*" if name[0] == REAL else " ".join(name).strip()
-            cells = [_cell(group, figure, digits) for _, figure, digits in COLUMNS]
+            cells = [cell(group, figure, digits) for _, figure, digits in COLUMNS]
             lines.append(f"| {data if not i else ''} | {shown} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -57,7 +57,7 @@ def _order(item: tuple[tuple[str, str], list[Record]]) -> tuple[bool, float]:
     return who != REAL, mean(record.get("detect", 1.0) for record in group)
 
 
-def _cell(group: Sequence[Record], figure: str, digits: int) -> str:
+def cell(group: Sequence[Record], figure: str, digits: int) -> str:
     """Mean over seeds; with several seeds the range stands behind it."""
     values = [record[figure] for record in group if record.get(figure) is not None]
     if not values:

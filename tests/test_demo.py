@@ -15,13 +15,11 @@ from synthehr.demo import (
     joint,
     run_demo,
     simulate,
-    simulate_visits,
     true_mean,
     true_missing,
     true_share_below,
     true_shares,
 )
-from synthehr.demo.visits import GLUCOSE_MISSING, MEDICATION_MOVES, MEDICATIONS, VISITS_MEAN
 from synthehr.errors import ArtifactError
 
 N = 100_000
@@ -81,19 +79,6 @@ def test_labs_are_missing_not_at_random() -> None:
 def test_same_seed_same_table() -> None:
     assert simulate(500, seed=1).equals(simulate(500, seed=1))
     assert not simulate(500, seed=1).equals(simulate(500, seed=2))
-    assert simulate_visits(50, seed=1).equals(simulate_visits(50, seed=1))
-
-
-def test_visits_follow_their_chain() -> None:
-    visits = simulate_visits(5000, seed=4).to_pandas()
-    assert visits.groupby("patient_id").size().mean() == pytest.approx(VISITS_MEAN, abs=0.15)
-    assert visits.glucose.isna().mean() == pytest.approx(GLUCOSE_MISSING, abs=0.01)
-    last = visits.groupby("patient_id").shift()
-    moves = visits.medication.groupby(last.medication).value_counts(normalize=True).unstack()
-    seen = moves.fillna(0).loc[list(MEDICATIONS), list(MEDICATIONS)].to_numpy()
-    assert np.abs(seen - MEDICATION_MOVES).max() < 0.02
-    gaps = (visits.visit - last.visit).dropna().map(lambda gap: gap.days)
-    assert gaps.min() >= 1
 
 
 def test_every_patient_appears_once() -> None:

@@ -1,8 +1,9 @@
 """A simulated hospital whose truth is known: no patient here ever lived.
 
-`simulate` draws admissions, one row a patient; `simulate_visits` draws visits over time. What
-they converge to is known exactly: `true_shares`, `true_missing`, `true_mean` and
-`true_share_below`. `run_demo` shows the command line on them.
+`simulate` draws admissions, one row a patient. What they converge to is known exactly:
+`true_shares`, `true_missing`, `true_mean` and `true_share_below`. `simulate_visits` draws visits
+over time; `visit_truth` estimates from such visits what they were drawn with. `run_demo` shows
+the command line on the admissions.
 """
 
 from synthehr.demo.cohort import AXES, LABS, LEVELS, SEPSIS_SHARE, SITES, simulate
@@ -14,6 +15,12 @@ from synthehr.demo.truth import (
     true_share_below,
     true_shares,
 )
+from synthehr.demo.visit_truth import (
+    KnownEstimate,
+    measurement_rule,
+    slopes_by_arm,
+    visit_truth,
+)
 from synthehr.demo.visits import simulate_visits
 
 __all__ = [
@@ -22,12 +29,16 @@ __all__ = [
     "LEVELS",
     "SEPSIS_SHARE",
     "SITES",
+    "KnownEstimate",
     "joint",
+    "measurement_rule",
     "run_demo",
     "simulate",
     "simulate_visits",
+    "slopes_by_arm",
     "true_mean",
     "true_missing",
     "true_share_below",
     "true_shares",
+    "visit_truth",
 ]
