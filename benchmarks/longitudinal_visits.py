@@ -60,7 +60,9 @@ def alike(made: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
             texts = cells.astype("string").str.lower()
             whole = texts.map({"true": True, "false": False, "1": True, "0": False})
             found[name] = (
-                whole.astype("boolean") if whole.notna().eq(cells.notna()).all() else cells
+                whole.astype("boolean")
+                if int(whole.notna().sum()) == int(cells.notna().sum())
+                else cells
             )
         elif pd.api.types.is_integer_dtype(kind) and pd.api.types.is_numeric_dtype(cells):
             numbers = cells.astype("Float64")

@@ -25,6 +25,7 @@ from synthehr.schema.listing import grid, schema_grid
 from synthehr.split import patients_of
 
 if TYPE_CHECKING:
+    from synthehr.encode.sequence import SequenceEncoder
     from synthehr.encode.table import TableEncoder
 
 _HEADER_STARTS = (b'{"', b"{ ")
@@ -243,7 +244,7 @@ def texts(content: Any, where: str = "") -> Iterator[tuple[str, str]]:
             yield from texts(value, f"{where}[{place}]")
 
 
-def _column_facts(encoder: TableEncoder) -> list[dict[str, Any]]:
+def _column_facts(encoder: TableEncoder | SequenceEncoder) -> list[dict[str, Any]]:
     from synthehr.modes.given import learned
 
     values = {column.field.column: learned(column) for column in encoder.columns}

@@ -45,7 +45,7 @@ class SequenceSynthesizer:
     >>> from synthehr.demo import simulate_visits
     >>> quick = {"train": {"steps": 5, "evaluations": 1}}
     >>> synthesizer = SequenceSynthesizer(seed=1, settings=quick)
-    >>> synthesizer = synthesizer.fit(simulate_visits(100, 0), patient="patient_id", time="visit")
+    >>> synthesizer = synthesizer.fit(simulate_visits(100, 0), patient="patient_id", time="day")
     >>> len(synthesizer.sample(3, seed=2)["patient_id"].unique())
     3
     """

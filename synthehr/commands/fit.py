@@ -62,8 +62,7 @@ def fit(
     target = output or beside(tables[-1], ".synthehr")
     if not dry_run:
         check_target(target, force)
-    if resume and seed is None:
-        seed = seed_of(checkpoint_of(target))
+    seed = seed_of(checkpoint_of(target)) if resume and seed is None else seed
     of_visits = learns_visits(tables, visit_time, visit_format)
     chosen = settings_of(model, setting or (), config, of_visits=of_visits)
     common: dict[str, Any] = {

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synthehr.commands import options
 from synthehr.commands.console import put_json, say
+from synthehr.commands.filling import Filling
 from synthehr.commands.progress import counted
 from synthehr.commands.reading import read_table
+
+if TYPE_CHECKING:
+    from synthehr.io import Source
 
 
 def impute(
@@ -46,41 +50,46 @@ def impute(
     quiet: options.Quiet = False,
 ) -> None:
     """Fill the nulls of a table, or of visits, from a model file; all other cells stay."""
-    from synthehr.artifact import load, of_visits
+    from synthehr.artifact import of_visits
     from synthehr.commands.visits import impute_visits
-    from synthehr.io import check_target, write_table
+    from synthehr.io import check_target
+
+    if output != "-":
+        check_target(Path(output), force)
+    wanted = Filling(
+        output,
+        draws,
+        None if columns is None else options.names(columns),
+        options.names(keep_null or ""),
+        max_minutes,
+        seed,
+        force,
+        json,
+        quiet,
+    )
+    fill = impute_visits if of_visits(model) else _impute_table
+    fill(model, read_table(table, reading), wanted)
+
+
+def _impute_table(model: Path, source: Source, wanted: Filling) -> None:
+    from synthehr.artifact import load
+    from synthehr.io import write_table
     from synthehr.modes.holes import find_holes
     from synthehr.run import imputing
     from synthehr.seeds import settled
 
-    if output != "-":
-        check_target(Path(output), force)
-    if of_visits(model):
-        return impute_visits(
-            model,
-            table,
-            output,
-            draws,
-            columns,
-            keep_null,
-            seed,
-            reading,
-            force=force,
-            json=json,
-            quiet=quiet,
-        )
-    settled_seed, count = settled(seed), imputing.Draws()
+    output, draws, quiet = wanted.output, wanted.draws, wanted.quiet
+    settled_seed, count = settled(wanted.seed), imputing.Draws()
     artifact = load(model)
-    source = read_table(table, reading)
-    chosen = None if columns is None else options.names(columns)
-    kept = options.names(keep_null or "")
-    holes = find_holes(source.table, artifact.encoder, chosen, kept, artifact.rules)
+    holes = find_holes(
+        source.table, artifact.encoder, wanted.columns, wanted.keep_null, artifact.rules
+    )
     for warning in (*source.warnings, *holes.warnings):
         say(f"warning: {warning}", quiet=quiet)
-    filled = imputing.impute(artifact, holes, settled_seed, draws, max_minutes, count)
+    filled = imputing.impute(artifact, holes, settled_seed, draws, wanted.max_minutes, count)
     total = imputing.blocks(holes, draws)
     shown = counted(filled, total, "filling")
-    written = write_table(shown, output, force=force, pandas_types=source.pandas_types)
+    written = write_table(shown, output, force=wanted.force, pandas_types=source.pandas_types)
     done = "point estimates" if draws == 0 else f"{count.complete} of {draws} draws"
     say(
         f"{holes.cells:,} cells in {len(holes.filled)} columns, {done}, seed {settled_seed}",
@@ -92,7 +101,7 @@ def impute(
             "what is known of them",
             quiet=quiet,
         )
-    if json and output != "-":
+    if wanted.json and output != "-":
         cells = {name: int(mask.sum()) for name, mask in holes.filled.items()}
         told = {"output": output, "records": written, "cells": cells, "seed": settled_seed}
         counts = {"draws": count.complete if draws else 0, "unlawful": count.unlawful}

@@ -56,9 +56,8 @@ def sample(
     from synthehr.seeds import settled
 
     if of_visits(model):
-        if parity is not None:
-            raise ConfigError("--parity cannot be asked of visits", hint="leave it out")
-        return sample_visits(model, rows, output, given, seed, force=force, json=json, quiet=quiet)
+        how = {"force": force, "json": json, "quiet": quiet}
+        return sample_visits(model, rows, output, given, parity, seed, **how)
     if output != "-":
         check_target(Path(output), force)
     settled_seed, tally = settled(seed), Tally()

@@ -8,6 +8,11 @@ from typing import Any
 
 from synthehr.commands.console import put_json, say
 from synthehr.commands.reading import read_table
+from synthehr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from synthehr.commands.filling import Filling
+    from synthehr.io import Source
 
 
 def learns_visits(tables: Sequence[Path], time: str | None, layout: str | None) -> bool:
@@ -39,6 +44,7 @@ def sample_visits(
     patients: int | None,
     output: str,
     given: str | None,
+    parity: str | None,
     seed: int | None,
     *,
     force: bool,
@@ -51,6 +57,8 @@ def sample_visits(
     from synthehr.io.visits import VisitTable, check_visits_target, write_visits
     from synthehr.sequence_synthesizer import SequenceSynthesizer
 
+    if parity is not None:
+        raise ConfigError("--parity cannot be asked of visits", hint="leave it out")
     synthesizer = SequenceSynthesizer.load(model)
     record, schema = synthesizer.record, synthesizer.schema
     check_visits_target(output, record["layout"], force=force)
@@ -80,45 +88,34 @@ def sample_visits(
     say(f"wrote {output}\nnext: synthehr report REAL {output} {how}", quiet=quiet)
 
 
-def impute_visits(
-    model: Path,
-    table: Path,
-    output: str,
-    draws: int,
-    columns: str | None,
-    keep_null: str | None,
-    seed: int | None,
-    reading: Sequence[str] | None,
-    *,
-    force: bool,
-    json: bool,
-    quiet: bool,
-) -> None:
+def impute_visits(model: Path, source: Source, wanted: Filling) -> None:
     """Fill the nulls of visits from a model file, given what is known before and after."""
     import pyarrow as pa
 
-    from synthehr.commands.options import names
     from synthehr.io import write_table
     from synthehr.run.imputing import DRAW
     from synthehr.sequence_synthesizer import SequenceSynthesizer
 
+    if wanted.max_minutes is not None:
+        raise ConfigError("--max-minutes is none of visits", hint="ask for fewer --draws")
     synthesizer = SequenceSynthesizer.load(model)
-    data = visit_data([table], reading)
-    chosen = None if columns is None else names(columns)
-    table_of = data.table if hasattr(data, "table") else data
     filled = synthesizer.impute(
-        table_of, draws, columns=chosen, keep_null=names(keep_null or ""), seed=seed
+        source.table,
+        wanted.draws,
+        columns=wanted.columns,
+        keep_null=wanted.keep_null,
+        seed=wanted.seed,
     )
-    if draws > 1:
+    if wanted.draws > 1:
         filled = pa.concat_tables(
-            each.append_column(DRAW, pa.array([draw] * each.num_rows, pa.int32()))
+            each.append_column(DRAW, pa.repeat(pa.scalar(draw, pa.int32()), each.num_rows))
             for draw, each in enumerate(filled, start=1)
         )
-    types = getattr(data, "pandas_types", None)
-    written = write_table([filled], output, force=force, pandas_types=types)
-    done = "point estimates" if draws == 0 else f"{draws} draws"
-    say(f"{written:,} visits, {done}, seed {synthesizer.last_seed}", quiet=quiet)
-    if json and output != "-":
-        put_json({"output": output, "visits": written, "seed": synthesizer.last_seed})
+    output, seed = wanted.output, synthesizer.last_seed
+    written = write_table([filled], output, force=wanted.force, pandas_types=source.pandas_types)
+    done = "point estimates" if wanted.draws == 0 else f"{wanted.draws} draws"
+    say(f"{written:,} visits, {done}, seed {seed}", quiet=wanted.quiet)
+    if wanted.json and output != "-":
+        put_json({"output": output, "visits": written, "seed": seed})
     if output != "-":
-        say(f"wrote {output}", quiet=quiet)
+        say(f"wrote {output}", quiet=wanted.quiet)

@@ -21,7 +21,7 @@ DECIMALS = 9
 """To which sums of fractional gaps are rounded."""
 
 
-class Clock(NamedTuple):
+class VisitClock(NamedTuple):
     """How times become gaps and gaps times.
 
     Attributes
@@ -43,7 +43,7 @@ class Clock(NamedTuple):
     @classmethod
     def fit(
         cls, times: pa.ChunkedArray, column: str, starts: NDArray[np.int64]
-    ) -> tuple[Clock, pa.Array]:
+    ) -> tuple[VisitClock, pa.Array]:
         """Learn the unit of gaps from sorted times, and give the gaps; parameters as `gaps`."""
         clock = cls(times.type, 1)
         gaps = clock.gaps(times, column, starts)
@@ -107,7 +107,7 @@ class Clock(NamedTuple):
         return {"type": str(self.data_type), "unit": self.unit}
 
     @classmethod
-    def from_state(cls, content: Mapping[str, Any]) -> Clock:
+    def from_state(cls, content: Mapping[str, Any]) -> VisitClock:
         """Rebuild a clock from what `state` gave."""
         return cls(arrow_type(content["type"]), content["unit"])
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
-from synthehr.encode.gaps import Clock, elapsed_knots, gap_values
+from synthehr.encode.gaps import VisitClock, elapsed_knots, gap_values
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.table import TableEncoder
@@ -83,7 +83,7 @@ class SequenceEncoder:
         All columns, in the order of the table.
     patient, time : str
         Columns that name the patient and tell when a visit was.
-    clock : Clock
+    clock : VisitClock
         How times become gaps and gaps times.
     static, visits : TableEncoder
         Of what patients have once, and of what each visit has.
@@ -98,7 +98,7 @@ class SequenceEncoder:
         names: tuple[str, ...],
         patient: str,
         time: str,
-        clock: Clock,
+        clock: VisitClock,
         static: TableEncoder,
         visits: TableEncoder,
         knots: NDArray[np.float32],
@@ -174,7 +174,7 @@ class SequenceEncoder:
         """
         patient, time = schema.patient, schema.time
         assert patient is not None and time is not None
-        clock, gaps = Clock.fit(table[time], time, starts)
+        clock, gaps = VisitClock.fit(table[time], time, starts)
         owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         once, each = _schemas(schema, static, clock.gap_type)
         visits = TableEncoder.fit(
@@ -290,7 +290,7 @@ class SequenceEncoder:
             tuple(content["names"]),
             content["patient"],
             content["time"],
-            Clock.from_state(content["clock"]),
+            VisitClock.from_state(content["clock"]),
             TableEncoder.from_state(content["static"], below["static"]),
             TableEncoder.from_state(content["visits"], below["visits"]),
             arrays["elapsed"],

@@ -166,9 +166,9 @@ class LSTM(SequenceModel):
         visits = n_patients * fields.mean_visits
         per_batch = 256 if visits < 3_000 else 1_024 if visits < 30_000 else 4_096
         batch = max(8, min(512, round(per_batch / fields.mean_visits)))
-        epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 20
+        epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 22
         return TrainConfig(
-            steps=max(600, round(epochs * n_patients / batch)),
+            steps=max(500, round(epochs * n_patients / batch)),
             batch_size=batch,
             learning_rate=2e-3,
             betas=(0.9, 0.99),
@@ -178,7 +178,8 @@ class LSTM(SequenceModel):
         )
 
     def begin(self, records: Sequences, generator: torch.Generator) -> None:
-        """Remember how many visits a patient has at most, roughly."""
+        """Count when patients end, and remember how many visits they have at most, roughly."""
+        self.visits.learn_hazard(records)
         longest = records.lengths.sort(descending=True).values[:10].float().mean()
         self.most_visits.fill_(int(longest) + 1)
 

@@ -43,7 +43,7 @@ def draw_visits(
         memory, codes = _next(network, fields, memory, generator)
         owners.append(here)
         drawn.append(codes)
-        odds = network.stop(network.context(memory))[:, 0].float()
+        odds = network.odds_of_end(network.context(memory), memory.past)
         goes_on = torch.rand(len(here), generator=generator, device=device) >= odds.sigmoid()
         kept = goes_on.nonzero()[:, 0]
         here, memory = here[kept], memory.rows(kept)

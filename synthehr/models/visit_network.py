@@ -21,9 +21,11 @@ from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.cells import CellReader
 from synthehr.models.course import Course, Past
 from synthehr.models.past_reader import PastReader, State
-from synthehr.models.sequence_base import SequenceBatch
+from synthehr.models.sequence_base import SequenceBatch, Sequences
 
 STOP_WIDTH = 64
+HAZARD_VISITS = 2.0
+"""Visits at the even rate that are added to those counted at each time."""
 
 
 class Memory(NamedTuple):
@@ -139,9 +141,30 @@ class VisitNetwork(nn.Module):
                 frequencies=frequencies,
                 own_share=own_share,
             )
-        last = nn.Linear(STOP_WIDTH, 1)
-        nn.init.constant_(last.bias, -math.log(max(fields.mean_visits - 1, 0.1)))
-        self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), last)
+        self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), nn.Linear(STOP_WIDTH, 1))
+        even = -math.log(max(fields.mean_visits - 1, 0.1))
+        self.register_buffer("hazard", torch.full((len(fields.elapsed) + 1,), even))
+
+    hazard: Tensor
+
+    def learn_hazard(self, records: Sequences) -> None:
+        """Count how many patients end at each time, for the network to start from.
+
+        Most of a stay's end is a matter of time alone, and steep in it.
+        """
+        lengths = self.course.lengths(records.visits.long()).cumsum(0)
+        last = records.starts[1:] - 1
+        elapsed = lengths - lengths[records.starts[:-1]].repeat_interleave(records.lengths)
+        stretch = torch.searchsorted(self.course.knots, elapsed, right=True)
+        visits = torch.bincount(stretch, minlength=len(self.hazard))
+        ends = torch.bincount(stretch[last], minlength=len(self.hazard))
+        even = len(last) / len(stretch)
+        share = (ends + HAZARD_VISITS * even) / (visits + HAZARD_VISITS)
+        self.hazard.copy_(share.clamp(1e-4, 1 - 1e-4).logit())
+
+    def odds_of_end(self, context: Tensor, past: Past) -> Tensor:
+        """Log odds that the last visit was the last of all, (R,)."""
+        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past)]
 
     def begin(self, static: Tensor) -> Memory:
         """Start with what patients have once, of codes (B, 2, S)."""
@@ -172,11 +195,12 @@ class VisitNetwork(nn.Module):
             the losses of the others.
         """
         once = self._once(batch.static)
-        context, place, owners = self._contexts(batch, shown, once)
+        context, past, owners = self._contexts(batch, shown, once)
+        place = past.visits
         left = batch.present.sum(1)[owners] - place
         cells = batch.visits[batch.present]
         losses = (self.block.cross_entropy(cells, known, context[left > 0]) * weights).sum(1)
-        odds = self.stop(context[place > 0])[:, 0].float()
+        odds = self.odds_of_end(context, past)[place > 0]
         ended = (left[place > 0] == 0).float()
         ends = functional.binary_cross_entropy_with_logits(odds, ended, reduction="none")
         return losses.new_zeros(len(once)).index_add(0, owners[left > 0], losses + ends)
@@ -194,27 +218,27 @@ class VisitNetwork(nn.Module):
     def whole_context(self, batch: SequenceBatch, shown: Tensor) -> Tensor:
         """Say what is known of each of R visits from those on both sides of it, (R, width)."""
         once = self._once(batch.static)
-        context, place, owners = self._contexts(batch, shown, once)
-        left = batch.present.sum(1)[owners] - place
+        context, past, owners = self._contexts(batch, shown, once)
+        left = batch.present.sum(1)[owners] - past.visits
         return context[left > 0] + self.foresight(batch, shown, once)
 
     def _contexts(
         self, batch: SequenceBatch, shown: Tensor, once: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Past, Tensor]:
         """Make the contexts before each visit and after the last, patient by patient.
 
         Returns
         -------
-        Tensor of shape (R + B, width), Tensor and Tensor of shape (R + B,), int64
-            Contexts, the number of visits before, and whose they are.
+        Tensor of shape (R + B, width), Past, Tensor of shape (R + B,), int64
+            Contexts, what they are made of, and whose they are.
         """
         elapsed = self.course.lengths(batch.visits).cumsum(1)
         past, states = self.behind.read(batch.visits, shown, elapsed, once)
         steps = torch.arange(states.shape[1], device=states.device)
         reached = steps <= batch.present.sum(1, keepdim=True)
-        owners, place = reached.nonzero(as_tuple=True)
+        owners = reached.nonzero()[:, 0]
         here = Past(*(part[reached] for part in past))
-        return self.behind.context(here, states[reached]) + once[owners], place, owners
+        return self.behind.context(here, states[reached]) + once[owners], here, owners
 
     def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
         """Say what the visits after each of R visits tell of it, (R, width)."""

@@ -165,12 +165,12 @@ def _codes(
     return _matched(model, given.codes[:here], random, tally)[:n]
 
 
-def padded(codes: Tensor | None, start: int) -> Tensor | None:
+def padded(codes: Tensor | None, start: int, size: int = BLOCK) -> Tensor | None:
     """Take a block of given codes, (n, 2, D), from `start` on; open beyond the last."""
     if codes is None:
         return None
-    part = codes[start : start + BLOCK]
-    padding = torch.full((BLOCK - len(part), *codes.shape[1:]), OPEN, dtype=codes.dtype)
+    part = codes[start : start + size]
+    padding = torch.full((size - len(part), *codes.shape[1:]), OPEN, dtype=codes.dtype)
     return torch.cat([part, padding])
 
 

@@ -17,7 +17,7 @@ from synthehr.batches import Balanced, Bucketed, Draw, Shuffled, balanced_column
 from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.errors import TrainingError
-from synthehr.models.base import Batch, Learner, Loss, Model
+from synthehr.models.base import Batch, Loss, Model
 from synthehr.models.sequence_base import Records, SequenceBatch, SequenceModel, Sequences
 from synthehr.train.callbacks import every
 from synthehr.train.checkpoint import identity, restore, save
@@ -198,8 +198,7 @@ def run_step(
 ) -> Tensor:
     """Step every child whose loss the model yields; their sum, detached."""
     factor = rate_factor(state.config, state.step, state.fraction)
-    learner: Learner = state.model
-    losses = learner.losses(batch, state.step)
+    losses = state.learner.losses(batch, state.step)
     total = torch.zeros((), device=runtime.device)
     while True:
         with runtime.autocast(precision):
@@ -255,8 +254,7 @@ def evaluate(state: State, held_out: Records, runtime: Runtime, seed: int) -> No
         runtime.generator.manual_seed(mix(seed, SCORE))
         state.model.eval()
         wide = held_out.long() if isinstance(held_out, Tensor) else held_out
-        learner: Learner = state.model
-        value = learner.held_out_loss(wide)
+        value = state.learner.held_out_loss(wide)
         state.model.train()
         check_finite(value, "the loss of the held-out records")
         best = state.best_held_out

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from synthehr.config import TrainConfig
-from synthehr.models.base import Model
+from synthehr.models.base import Learner, Model
 from synthehr.models.sequence_base import SequenceModel
 from synthehr.train.ema import Average
 
@@ -51,6 +51,11 @@ class State:
     curve: list[tuple[int, float]] = field(default_factory=list)
     best_step: int = 0
     best: list[Tensor] | None = None
+
+    @property
+    def learner(self) -> Learner:
+        """The model, as the loop sees it."""
+        return self.model
 
     @property
     def best_held_out(self) -> float | None:

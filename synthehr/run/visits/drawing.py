@@ -1,6 +1,6 @@
 """Drawing patients with their visits, block by block.
 
-Block b of 1024 patients has random numbers of its own, made from the seed and b, so that a
+Block b of 512 patients has random numbers of its own, made from the seed and b, so that a
 patient depends on the seed and his place alone, and memory does not grow with their number.
 """
 
@@ -17,11 +17,13 @@ from synthehr.artifact import Artifact, SequenceArtifact
 from synthehr.errors import ConditionError
 from synthehr.modes.given import Wish, wished
 from synthehr.modes.parity import Parity
-from synthehr.run.drawing import BLOCK, padded
-from synthehr.run.visits.given import some_patients
+from synthehr.run.drawing import padded
 from synthehr.schema.table import Schema
 from synthehr.seeds import SAMPLE, derived, generator
 from synthehr.train.runtime import find_runtime
+
+BLOCK = 512
+"""Patients of a block."""
 
 
 def asked_of_patients(artifact: SequenceArtifact, n: int | None, given: Any) -> Wish:
@@ -69,12 +71,12 @@ def draw_patients(artifact: SequenceArtifact, wish: Wish, seed: int) -> Iterator
     runtime = find_runtime("cpu")
     for block, start in enumerate(range(0, wish.n, BLOCK)):
         random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
-        given = replace(wish.given, codes=padded(wish.given.codes, start))
+        given = replace(wish.given, codes=padded(wish.given.codes, start, BLOCK))
         with runtime.autocast(runtime.precision("auto")):
-            drawn = artifact.model.sample(BLOCK, random, given)
-        wanted = some_patients(drawn, 0, min(BLOCK, wish.n - start)).codes()
+            codes = artifact.model.sample(BLOCK, random, given).codes()
         numbers = generator(seed, SAMPLE, block)
-        yield artifact.encoder.decode(wanted, numbers, bounds=wish.bounds, first=start)
+        table = artifact.encoder.decode(codes, numbers, bounds=wish.bounds, first=start)
+        yield table.slice(0, int(codes.starts[min(BLOCK, wish.n - start)]))
 
 
 def _positive(n: int) -> int:
