@@ -56,12 +56,11 @@ def sample(
     from synthehr.seeds import settled
 
     if of_visits(model):
-        how = {"force": force, "json": json, "quiet": quiet}
-        return sample_visits(model, rows, output, given, parity, seed, **how)
+        asks = (rows, output, given, parity, seed)
+        return sample_visits(model, *asks, force=force, json=json, quiet=quiet)
     if output != "-":
         check_target(Path(output), force)
-    settled_seed, tally = settled(seed), Tally()
-    artifact = load(model)
+    settled_seed, tally, artifact = settled(seed), Tally(), load(model)
     asked = None if parity is None else Parity.parse(parity)
     if asked is not None and given is not None:
         raise ConfigError("--parity and --given both say what records hold", hint="give one")
