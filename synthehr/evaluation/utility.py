@@ -88,6 +88,7 @@ def target_utility(
     rng: np.random.Generator,
     *,
     rows: int = TARGET_ROWS,
+    settings: dict[str, Any] = TARGET_TREES,
 ) -> Utility | None:
     """Predict one column from all the others after training on either table.
 
@@ -105,6 +106,8 @@ def target_utility(
         Draws subsamples and resamples.
     rows : int
         Most records of either to train on.
+    settings : dict
+        What the trees are made with.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def target_utility(
     """
     real, synthetic = real.sample(rows, rng), synthetic.sample(rows, rng)
     views = [real, synthetic, test]
-    target, columns = _target(j, views, categorical, TARGET_LEVELS, TARGET_TREES, ranks=False)
+    target, columns = _target(j, views, categorical, TARGET_LEVELS, settings, ranks=False)
     known = ~np.isnan(columns[2])
     if len(np.unique(columns[2][known])) < 2:
         return None
