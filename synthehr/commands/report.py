@@ -10,9 +10,11 @@ import typer
 from synthehr.commands import options
 from synthehr.commands.console import put, say
 from synthehr.commands.reading import read_table
+from synthehr.commands.report_visits import assess_visits
 from synthehr.errors import ConfigError
 
 if TYPE_CHECKING:
+    from synthehr.evaluation.longitudinal.report import VisitEvaluation
     from synthehr.evaluation.releasable import ReleasableReport
     from synthehr.evaluation.report import Report
 
@@ -38,6 +40,14 @@ Releasable = Annotated[
         "--releasable",
         help="The ledger and the synthetic table by itself, which may be published; needs a "
         "differentially private --model. REAL is not read.",
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COL",
+        help="The column that says when: compare visits, several rows a --patient, over time.",
     ),
 ]
 
@@ -70,6 +80,7 @@ def report(
     schema: options.SchemaFile = None,
     reading: options.Read = None,
     patient: options.Patient = None,
+    time: Time = None,
     fail_under: options.FailUnder = None,
     seed: options.Seed = None,
     force: options.Force = False,
@@ -91,11 +102,29 @@ def report(
             "--rules": rules,
             "--schema": schema,
             "--patient": patient,
+            "--time": time,
             "--fail-under": fail_under or None,
             "--seed": seed,
         }
         _check_asked(asked, real, synthetic)
         return _write(_releasable(synthetic, reading, model), output, json, force)
+    groups = None if by is None else options.names(by)
+    if time is not None:
+        deep = "deep" if audit is options.Audit.deep else None
+        visits = assess_visits(
+            (real, synthetic, holdout),
+            reading,
+            patient=patient,
+            time=time,
+            target=target,
+            by=groups,
+            schema=schema,
+            seed=seed,
+            unused={"--model": model, "--audit deep": deep, "--rules": rules},
+            tell=say,
+        )
+        _write(visits, output, json, force)
+        return check_gates(visits, limits)
     found = assess(
         read_table(real, reading),
         read_table(synthetic, reading),
@@ -106,7 +135,7 @@ def report(
         patient=patient,
         seed=seed,
         audit=audit.value,
-        groups=None if by is None else options.names(by),
+        groups=groups,
         rules=None if rules is None else Rules.read(rules),
         tell=say,
     )
@@ -147,7 +176,9 @@ def _releasable(synthetic: Path, reading: list[str] | None, model: Path | None) 
     return found
 
 
-def _write(found: Report | ReleasableReport, output: Path, json: str | None, force: bool) -> None:
+def _write(
+    found: Report | ReleasableReport | VisitEvaluation, output: Path, json: str | None, force: bool
+) -> None:
     found.to_html(output, force=force)
     if json == "-":
         put(found.to_json())

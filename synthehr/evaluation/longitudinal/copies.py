@@ -38,7 +38,7 @@ def _runs(
     visits = hashes(View(values, line.patients))
     gaps = np.zeros(line.rows)
     gaps[line.later] = line.gaps
-    held = ~np.isnan(values).all(axis=1)
+    held = np.logical_or.reduce(~np.isnan(values), axis=1)
     steps = [ends - back for back in range(RUN)]
     full = np.column_stack([held[rows] for rows in steps])
     moved = np.column_stack([visits[rows] != visits[ends] for rows in steps])

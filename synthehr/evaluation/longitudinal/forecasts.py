@@ -5,17 +5,16 @@ Numbers are predicted as quantiles of the real ones, so that a long tail does no
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.evaluation.longitudinal.resampled import Draws, Figures, Resampled
 from synthehr.evaluation.longitudinal.timeline import Timeline
-from synthehr.evaluation.scores import for_trees, trees
+from synthehr.evaluation.scores import SHALLOW, for_trees, trees
 from synthehr.evaluation.views import Compared
 
-TREES: dict[str, Any] = {"max_iter": 60, "max_leaf_nodes": 8, "max_bins": 63}
 MOST_NUMBERS = 4
 MOST_LEVELS = 2
 MOST_FEATURES = 24
@@ -126,12 +125,12 @@ def _error(
             stop = (
                 {} if np.unique(y, return_counts=True)[1].min() > 1 else {"early_stopping": False}
             )
-            model = trees("AUROC", is_category, TREES | stop).fit(x, y)
+            model = trees("AUROC", is_category, {**SHALLOW, **stop}).fit(x, y)
             errors = model.predict(x_test) != truth
     else:
         reference = np.sort(real.values[~np.isnan(real.values[:, j]), j])
         y, truth = (_quantiles(side.y, reference) for side in (learned, tested))
-        model = trees("R2", is_category, TREES).fit(x, y)
+        model = trees("R2", is_category, SHALLOW).fit(x, y)
         errors = np.abs(model.predict(x_test) - truth)
     who = test.line.patients[tested.rows]
     sums = test.totals(who, np.stack([errors, np.ones(len(errors))], axis=1).astype(np.float64))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,10 @@ from synthehr.evaluation.longitudinal.names import MEASURED
 from synthehr.evaluation.longitudinal.timeline import Timeline
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.parts import measure_similarity
+from synthehr.evaluation.scores import SHALLOW
 from synthehr.evaluation.task import Found, Task, figure, generator_of
 from synthehr.evaluation.utility import calibration_error, target_utility
 from synthehr.evaluation.views import Compared, Views
-
-TREES: dict[str, Any] = {"max_iter": 60, "max_leaf_nodes": 8, "max_bins": 63}
-"""Shallow trees: a patient has a hundred features, which deep ones take long over."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,8 @@ def telling_apart(patients: Patients) -> tuple[Metric, ...]:
             "detection",
             name,
             detection.auroc,
-            None if best is None else best.auroc.value,
+            # Few patients may be told apart worse than by chance; no table is better than that.
+            None if best is None else max(0.5, best.auroc.value),
             "lower",
             f"{MEASURED[name].detail} {FOLDS}-fold, {n} of each.",
         )
@@ -96,7 +94,7 @@ def _areas(patients: Patients, line: Timeline) -> dict[str, Detection]:
             Clock(np.inf),
             importances=False,
             until=1.0,
-            settings=TREES,
+            settings=SHALLOW,
         )
         if detected is not None:
             found[name] = detected
@@ -116,7 +114,7 @@ def outcome(patients: Patients, target: str, clock: Clock) -> Found:
         test.view,
         real.categorical,
         generator_of(patients.seed, "target"),
-        settings=TREES,
+        settings=SHALLOW,
     )
     if found is None:
         clock.give_up("prediction of the target", "it does not vary, or too few hold it")

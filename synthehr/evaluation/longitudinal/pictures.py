@@ -91,12 +91,10 @@ def _quantiles(
     for b in range(len(edges) - 1):
         rows = shown & (place == b)
         patients = len(np.unique(line.patients[rows]))
-        if patients >= SMALLEST:
-            found[:, b] = np.quantile(values[rows], QUANTILES)
-            # An outer quantile of few patients would be one patient's value.
-            for k, q in enumerate(QUANTILES):
-                if min(q, 1 - q) * patients < 1:
-                    found[k, b] = np.nan
+        for k, q in enumerate(QUANTILES):
+            # A quantile with fewer patients beyond it would be the value of some few.
+            if min(q, 1 - q) * patients >= SMALLEST:
+                found[k, b] = np.quantile(values[rows], q)
     return found
 
 

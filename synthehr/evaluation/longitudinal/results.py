@@ -54,7 +54,7 @@ class Band(NamedTuple):
         The B + 1 edges of the bins, in time since a patient's first visit.
     quantiles : tuple of tuple of float
         The 10, 25, 50, 75 and 90 % quantiles in each bin, B each; nan where fewer than
-        `SMALLEST` real patients have a value.
+        `SMALLEST` real patients lie beyond.
     drawn : tuple of (times, values)
         Synthetic patients.
     """
