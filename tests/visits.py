@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 
-def visits(n: int, seed: int, *, prefix: str = "p", most: int = 9) -> pa.Table:
+def visits(n: int, seed: int, *, prefix: str = "p", most: int = 12) -> pa.Table:
     """Draw n patients with 2 to `most` visits at irregular days, in order.
 
     Glucose is an autoregression whose level and death rise with age; lactate is measured where it
@@ -21,9 +21,9 @@ def visits(n: int, seed: int, *, prefix: str = "p", most: int = 9) -> pa.Table:
         day, glucose, drug, measured = rng.integers(0, 50), rng.normal(), rng.integers(0, 3), True
         for _ in range(lengths[p]):
             day += int(rng.geometric(1 / 20))
-            glucose = 0.85 * glucose + 0.5 * rng.normal()
-            drug = drug if rng.random() < 0.85 else rng.integers(0, 3)
-            measured = measured if rng.random() < 0.8 else bool(rng.random() < 0.5)
+            glucose = 0.6 * glucose + 0.8 * rng.normal()
+            drug = drug if rng.random() < 0.75 else rng.integers(0, 3)
+            measured = measured if rng.random() < 0.7 else bool(rng.random() < 0.5)
             lactate = 2 + 0.4 * glucose + rng.normal(0, 0.2)
             for name, value in (
                 ("patient", f"{prefix}{p}"),

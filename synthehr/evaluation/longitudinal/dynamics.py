@@ -44,7 +44,9 @@ def dynamics(pair: Compare) -> Figures:
 
 def lagged(pair: Compare, lag: int) -> Figures:
     """Compare the correlation of each number with that of so many visits before."""
-    errors = {}
+    errors: dict[str, Draws] = {}
+    if not len(pair.real.line.after(lag)):
+        return {}
     for j in pair.numbers:
         a, b = (autocorrelation(side, j, lag) for side in pair.both)
         errors[pair.columns[j].name] = np.abs(a - b)

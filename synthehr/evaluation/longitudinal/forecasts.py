@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from synthehr.evaluation.longitudinal.histories import pooled
 from synthehr.evaluation.longitudinal.resampled import Draws, Figures, Resampled
 from synthehr.evaluation.longitudinal.timeline import Timeline
 from synthehr.evaluation.scores import SHALLOW, for_trees, trees
@@ -57,7 +58,7 @@ def forecast(
     chosen = _chosen(real, columns, static)
     features = _features(real, static, chosen)
     is_category = np.array([columns[j].kind == "category" for j in features] + [False] * 3)
-    before = [_known_before(line, features) for line in (train, test.line)]
+    before = [_known_before(line, columns, features) for line in (train, test.line)]
     found: Figures = {}
     for j in chosen:
         name = "next_level" if columns[j].kind == "category" else "next_value"
@@ -84,14 +85,17 @@ def _features(real: Timeline, static: NDArray[np.bool_], chosen: list[int]) -> l
     return rest[:MOST_FEATURES]
 
 
-def _known_before(line: Timeline, features: list[int]) -> NDArray[np.float64]:
+def _known_before(
+    line: Timeline, columns: tuple[Compared, ...], features: list[int]
+) -> NDArray[np.float64]:
     """Tell each of `later` the last values, visits and time so far, and time to this visit."""
     known = []
     for j in features:
         last = np.where(np.isnan(line.values[:, j]), -1, np.arange(line.rows))
         last = np.maximum.accumulate(last)[line.later - 1]
         own = last >= line.offsets[line.patients[line.later]]
-        known.append(np.where(own, line.values[np.maximum(last, 0), j], np.nan))
+        values = np.where(own, line.values[np.maximum(last, 0), j], np.nan)
+        known.append(pooled(values, columns[j]))
     start = line.times[line.offsets[line.patients[line.later]]]
     known += [line.visit[line.later], line.times[line.later - 1] - start, line.gaps]
     return np.stack(known, axis=1)

@@ -15,6 +15,9 @@ from synthehr.evaluation.views import Compared, View
 MOST_LEVELS = 4
 """Levels of a column, the commonest, whose share of a patient's visits is told."""
 
+POOLED_AFTER = 24
+"""Levels beyond this many are one level."""
+
 Told = Literal["values", "times"]
 
 
@@ -75,7 +78,7 @@ def histories(
     moved = changes(line)
     for j, column in enumerate(columns):
         if static[j]:
-            tell("values", column, line.values[line.offsets[:-1], j])
+            tell("values", column, pooled(line.values[line.offsets[:-1], j], column))
             continue
         category = column.kind == "category"
         told = _of_levels(line, j, moved[:, j]) if category else _of_numbers(line, j)
@@ -90,6 +93,11 @@ def histories(
         len(columns_of["values"]),
         np.stack([*values_of["values"], *values_of["times"]], axis=1),
     )
+
+
+def pooled(values: NDArray[np.float64], column: Compared) -> NDArray[np.float64]:
+    """Make the rarer levels of a column one, so that trees of few bins can take it."""
+    return np.minimum(values, POOLED_AFTER) if column.kind == "category" else values
 
 
 def _named(column: Compared, what: str) -> Compared:

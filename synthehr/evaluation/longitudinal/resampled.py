@@ -57,12 +57,16 @@ class Resampled:
         amounts: NDArray[np.float64] | None = None,
     ) -> Draws:
         """Count, or sum, what falls in each of `size` cells; shape (size, 1 + B)."""
+        if self.weights.shape[1] == 1:
+            return np.bincount(cells, amounts, size).astype(np.float64)[:, None]
         held = np.ones(len(cells)) if amounts is None else amounts
         table = csr_array((held, (cells, patients)), shape=(size, self.line.n_patients))
         return table @ self.weights
 
     def totals(self, patients: NDArray[np.int64], amounts: NDArray[np.float64]) -> Draws:
         """Sum amounts of shape (n, K), of patients in ascending order; shape (K, 1 + B)."""
+        if self.weights.shape[1] == 1:
+            return amounts.sum(axis=0)[:, None]
         ends = np.searchsorted(patients, np.arange(self.line.n_patients + 1))
         place = np.arange(len(patients))
         own = csr_array((np.ones(len(place)), place, ends), (len(ends) - 1, len(place)))
