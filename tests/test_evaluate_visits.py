@@ -83,9 +83,9 @@ def test_good_visits_are_near_their_ceilings(whole: VisitEvaluation) -> None:
 
 def test_shuffled_order_destroys_autocorrelation_and_nothing_marginal() -> None:
     found = measured(shuffled(GOOD, list(COLUMNS[5:])))
-    for name, more in (("lag1", 0.1), ("moves", 0.1), ("variogram", 0.03)):
+    for name, more in (("lag1", 0.1), ("moves", 0.03), ("variogram", 0.03)):
         assert found[(name, None)] > BASE[(name, None)] + more, name
-    assert found[("delta", "glucose")] > BASE[("delta", "glucose")] + 0.05
+    assert found[("delta", "glucose")] > BASE[("delta", "glucose")] + 0.02
     for name in ("value", "level", "missing", "length", "gap", "cross"):
         assert found[(name, None)] == pytest.approx(BASE[(name, None)], abs=1e-9), name
     assert found[("lag1", "glucose")] > 0.3

@@ -93,52 +93,26 @@ def report(
     limits = limits_of(fail_under or ())
     for path in (output, *([Path(json)] if json not in (None, "-") else [])):
         check_target(path, force)
+    groups = None if by is None else options.names(by)
+    deep = audit is options.Audit.deep or None
+    asked: dict[str, Any] = {
+        "--holdout": holdout, "--target": target, "--audit deep": deep, "--by": groups,
+        "--rules": rules, "--schema": schema, "--patient": patient, "--time": time,
+        "--fail-under": fail_under or None, "--seed": seed,
+    }  # fmt: skip
     if releasable:
-        asked = {
-            "--holdout": holdout,
-            "--target": target,
-            "--audit deep": audit is options.Audit.deep or None,
-            "--by": by,
-            "--rules": rules,
-            "--schema": schema,
-            "--patient": patient,
-            "--time": time,
-            "--fail-under": fail_under or None,
-            "--seed": seed,
-        }
         _check_asked(asked, real, synthetic)
         return _write(_releasable(synthetic, reading, model), output, json, force)
-    groups = None if by is None else options.names(by)
+    found: Report | VisitEvaluation
     if time is not None:
-        deep = "deep" if audit is options.Audit.deep else None
-        visits = assess_visits(
-            (real, synthetic, holdout),
-            reading,
-            patient=patient,
-            time=time,
-            target=target,
-            by=groups,
-            schema=schema,
-            seed=seed,
-            unused={"--model": model, "--audit deep": deep, "--rules": rules},
-            tell=say,
-        )
-        _write(visits, output, json, force)
-        return check_gates(visits, limits)
-    found = assess(
-        read_table(real, reading),
-        read_table(synthetic, reading),
-        model=model,
-        holdout=None if holdout is None else read_table(holdout, reading),
-        target=target,
-        schema=schema,
-        patient=patient,
-        seed=seed,
-        audit=audit.value,
-        groups=groups,
-        rules=None if rules is None else Rules.read(rules),
-        tell=say,
-    )
+        found = assess_visits(real, synthetic, reading, {**asked, "--model": model})
+    else:
+        found = assess(
+            read_table(real, reading), read_table(synthetic, reading), model=model,
+            holdout=None if holdout is None else read_table(holdout, reading),
+            target=target, schema=schema, patient=patient, seed=seed, audit=audit.value,
+            groups=groups, rules=None if rules is None else Rules.read(rules), tell=say,
+        )  # fmt: skip
     say("\n".join(found.summary()))
     _write(found, output, json, force)
     check_gates(found, limits)

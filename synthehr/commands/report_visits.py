@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,34 +12,22 @@ from synthehr.errors import ConfigError
 if TYPE_CHECKING:
     from synthehr.evaluation.longitudinal.report import VisitEvaluation
 
+UNUSED = ("--model", "--audit deep", "--rules")
+
 
 def assess_visits(
-    paths: tuple[Path, Path, Path | None],
-    reading: Sequence[str] | None,
-    *,
-    patient: str | None,
-    time: str,
-    target: str | None,
-    by: Sequence[str] | None,
-    schema: Path | None,
-    seed: int | None,
-    unused: Mapping[str, Any],
-    tell: Callable[[str], None],
+    real: Path, synthetic: Path, reading: Sequence[str] | None, asked: Mapping[str, Any]
 ) -> VisitEvaluation:
     """Compare synthetic with real visits.
 
     Parameters
     ----------
-    paths : tuple of path
-        The real, the synthetic and, perhaps, the held-out table.
+    real, synthetic : path
+        The tables, one row a visit.
     reading : sequence of str or None
         How tables are read.
-    patient, time, target, by, schema, seed
-        As for `synthehr.evaluation.longitudinal.evaluate.evaluate_visits`.
-    unused : mapping of str to value
-        Options that do not go with visits, None where they were not given.
-    tell : callable
-        Is told what the evaluation found.
+    asked : mapping of str to value
+        The options of `synthehr report` by name; None where not given.
 
     Raises
     ------
@@ -49,29 +37,25 @@ def assess_visits(
     from synthehr.evaluation.longitudinal.evaluate import evaluate_visits
     from synthehr.schema.table import Schema
 
-    for name, value in unused.items():
-        if value is not None:
+    for name in UNUSED:
+        if asked[name] is not None:
             raise ConfigError(
                 f"{name} does not go with --time, which compares visits",
                 hint="leave it out; name held-out visits with --holdout",
             )
-    if patient is None:
+    if asked["--patient"] is None:
         raise ConfigError(
             "--time needs the column that says whose visit it is", hint="name it with --patient"
         )
-    real, synthetic, held_out = (
-        None if path is None else read_table(path, reading) for path in paths
-    )
-    found = evaluate_visits(
-        real,
-        synthetic,
-        patient=patient,
-        time=time,
-        held_out=held_out,
-        target=target,
-        by=by,
+    held_out, schema = asked["--holdout"], asked["--schema"]
+    return evaluate_visits(
+        read_table(real, reading),
+        read_table(synthetic, reading),
+        patient=asked["--patient"],
+        time=asked["--time"],
+        held_out=None if held_out is None else read_table(held_out, reading),
+        target=asked["--target"],
+        by=asked["--by"],
         schema=None if schema is None else Schema.read(schema),
-        seed=seed,
+        seed=asked["--seed"],
     )
-    tell("\n".join(found.summary()))
-    return found
