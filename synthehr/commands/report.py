@@ -10,9 +10,11 @@ import typer
 from synthehr.commands import options
 from synthehr.commands.console import put, say
 from synthehr.commands.reading import read_table
+from synthehr.commands.report_visits import assess_visits
 from synthehr.errors import ConfigError
 
 if TYPE_CHECKING:
+    from synthehr.evaluation.longitudinal.report import VisitEvaluation
     from synthehr.evaluation.releasable import ReleasableReport
     from synthehr.evaluation.report import Report
 
@@ -38,6 +40,14 @@ Releasable = Annotated[
         "--releasable",
         help="The ledger and the synthetic table by itself, which may be published; needs a "
         "differentially private --model. REAL is not read.",
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="COL",
+        help="The column that says when: compare visits, several rows a --patient, over time.",
     ),
 ]
 
@@ -70,6 +80,7 @@ def report(
     schema: options.SchemaFile = None,
     reading: options.Read = None,
     patient: options.Patient = None,
+    time: Time = None,
     fail_under: options.FailUnder = None,
     seed: options.Seed = None,
     force: options.Force = False,
@@ -82,34 +93,26 @@ def report(
     limits = limits_of(fail_under or ())
     for path in (output, *([Path(json)] if json not in (None, "-") else [])):
         check_target(path, force)
+    groups = None if by is None else options.names(by)
+    deep = audit is options.Audit.deep or None
+    asked: dict[str, Any] = {
+        "--holdout": holdout, "--target": target, "--audit deep": deep, "--by": groups,
+        "--rules": rules, "--schema": schema, "--patient": patient, "--time": time,
+        "--fail-under": fail_under or None, "--seed": seed,
+    }  # fmt: skip
     if releasable:
-        asked = {
-            "--holdout": holdout,
-            "--target": target,
-            "--audit deep": audit is options.Audit.deep or None,
-            "--by": by,
-            "--rules": rules,
-            "--schema": schema,
-            "--patient": patient,
-            "--fail-under": fail_under or None,
-            "--seed": seed,
-        }
         _check_asked(asked, real, synthetic)
         return _write(_releasable(synthetic, reading, model), output, json, force)
-    found = assess(
-        read_table(real, reading),
-        read_table(synthetic, reading),
-        model=model,
-        holdout=None if holdout is None else read_table(holdout, reading),
-        target=target,
-        schema=schema,
-        patient=patient,
-        seed=seed,
-        audit=audit.value,
-        groups=None if by is None else options.names(by),
-        rules=None if rules is None else Rules.read(rules),
-        tell=say,
-    )
+    found: Report | VisitEvaluation
+    if time is not None:
+        found = assess_visits(real, synthetic, reading, {**asked, "--model": model})
+    else:
+        found = assess(
+            read_table(real, reading), read_table(synthetic, reading), model=model,
+            holdout=None if holdout is None else read_table(holdout, reading),
+            target=target, schema=schema, patient=patient, seed=seed, audit=audit.value,
+            groups=groups, rules=None if rules is None else Rules.read(rules), tell=say,
+        )  # fmt: skip
     say("\n".join(found.summary()))
     _write(found, output, json, force)
     check_gates(found, limits)
@@ -147,7 +150,9 @@ def _releasable(synthetic: Path, reading: list[str] | None, model: Path | None) 
     return found
 
 
-def _write(found: Report | ReleasableReport, output: Path, json: str | None, force: bool) -> None:
+def _write(
+    found: Report | ReleasableReport | VisitEvaluation, output: Path, json: str | None, force: bool
+) -> None:
     found.to_html(output, force=force)
     if json == "-":
         put(found.to_json())

@@ -9,6 +9,7 @@ Lopez-Paz and Oquab, 2017, arXiv:1610.06545
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from synthehr.evaluation.views import View
 ROWS = 10_000
 PERMUTED_ROWS = 1_000
 FOLDS = 5
+SETTINGS: Mapping[str, Any] = {"max_iter": 100}
 CELLS = 255
 GROUPS = 20
 LEAN = 10.0
@@ -50,6 +52,7 @@ def detect(
     *,
     importances: bool = True,
     until: float = 0.5,
+    settings: Mapping[str, Any] = SETTINGS,
 ) -> Detection | None:
     """Test how well boosted trees tell two tables apart, equally many records of each.
 
@@ -69,6 +72,8 @@ def detect(
         Whether to permute each column of the test folds in turn.
     until : float
         Share of the time box at which to stop.
+    settings : mapping
+        What the trees are made with.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def detect(
         if not clock.allows(until, longest):
             break
         test = fold == k
-        detector = trees("AUROC", categorical, {"max_iter": 100})
+        detector = trees("AUROC", categorical, settings)
         detector.fit(x[~test], y[~test])
         scores[test] = detector.predict_proba(x[test])[:, 1]
         if importances:

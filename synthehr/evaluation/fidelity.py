@@ -32,7 +32,7 @@ def shapes(real: View, synthetic: View, categorical: NDArray[np.bool_]) -> NDArr
         a, b = real.values[:, j], synthetic.values[:, j]
         a, b = a[~np.isnan(a)], b[~np.isnan(b)]
         if len(a) and len(b):
-            scores[j] = _one_minus_tv(a, b) if is_category else _one_minus_ks(a, b)
+            scores[j] = _one_minus_tv(a, b) if is_category else one_minus_ks(a, b)
     return scores
 
 
@@ -43,7 +43,8 @@ def _one_minus_tv(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(1 - np.abs(p - q).sum() / 2)
 
 
-def _one_minus_ks(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def one_minus_ks(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Score how near two distributions are; neither may be empty."""
     a, b = np.sort(a), np.sort(b)
     both = np.concatenate([a, b])
     below_a = np.searchsorted(a, both, side="right") / len(a)

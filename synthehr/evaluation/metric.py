@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 Better = Literal["higher", "lower", "ceiling"]
 Section = Literal[
     "fidelity", "detection", "utility", "missingness", "coverage", "privacy", "similarity",
-    "diagnostic",
+    "diagnostic", "structure", "measurement", "values", "dynamics", "together",
 ]  # fmt: skip
+"""Parts of the report; the last five are of visits."""
 
 
 class Metric(NamedTuple):
@@ -23,7 +24,8 @@ class Metric(NamedTuple):
     section : str
         The part of the report it belongs to.
     name : str
-        Name in words joined by underscores, unique in a report; `--fail-under` uses it.
+        Name in words joined by underscores, unique in a report but for the column;
+        `--fail-under` uses it.
     value : float
         The figure for the synthetic table.
     ceiling : float or None
@@ -35,6 +37,8 @@ class Metric(NamedTuple):
         The direction that is better; "ceiling": the nearer to the ceiling the better.
     detail : str
         One sentence on what was measured, on how many records.
+    column : str or None
+        The column it is of; None for the whole table. Only figures of visits have one.
     """
 
     section: Section
@@ -45,6 +49,7 @@ class Metric(NamedTuple):
     high: float | None
     better: Better
     detail: str = ""
+    column: str | None = None
 
 
 class Estimate(NamedTuple):

@@ -81,7 +81,7 @@ def prepare(
             patient = schema.patient
     elif patient is None:
         patient = schema.patient
-    left_out = _left_out(schema, tables["synthetic"], patient)
+    skipped = left_out(schema, tables["synthetic"], patient)
     if patient is not None and patient not in tables["synthetic"].column_names:
         raise InputError(
             f"the synthetic table lacks {shown(patient)}, which says whose record it is",
@@ -89,7 +89,7 @@ def prepare(
         )
     caps, rows = [], {}
     for k, (name, table) in enumerate(tables.items()):
-        rows[name] = _at_most(table, patient, generator_of(seed, "rows", k))
+        rows[name] = at_most(table, patient, generator_of(seed, "rows", k))
         if len(rows[name]) < table.num_rows:
             tables[name] = table.take(pa.array(rows[name]))
             caps.append(Cap(f"the {name} table", tables[name].num_rows, table.num_rows, "records"))
@@ -99,7 +99,7 @@ def prepare(
         tables.get("held-out"),
         patient=patient,
         categories=[c.name for c in schema if c.kind in CATEGORIES],
-        leave_out=left_out,
+        leave_out=skipped,
     )
     names = tuple(column.name for column in views.columns)
     if target is not None and target not in names:
@@ -111,7 +111,7 @@ def prepare(
     return Prepared(views, schema, tuple(caps), rows, tables)
 
 
-def _left_out(schema: Schema, synthetic: pa.Table, patient: str | None) -> list[str]:
+def left_out(schema: Schema, synthetic: pa.Table, patient: str | None) -> list[str]:
     """Name what synthetic tables make up or lack: ids, free text, dropped columns."""
     lacking = set(schema.names) - set(synthetic.column_names)
     return [
@@ -126,7 +126,7 @@ def _left_out(schema: Schema, synthetic: pa.Table, patient: str | None) -> list[
     ]
 
 
-def _at_most(table: pa.Table, patient: str | None, rng: np.random.Generator) -> NDArray[np.int64]:
+def at_most(table: pa.Table, patient: str | None, rng: np.random.Generator) -> NDArray[np.int64]:
     """Choose whole patients drawn at random, up to `MOST_ROWS` records."""
     if table.num_rows <= MOST_ROWS:
         return np.arange(table.num_rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -94,16 +94,7 @@ class Report:
         ConfigError
             If a figure was not measured, or a limit is not a number.
         """
-        sentences = []
-        for name, limit in limits.items():
-            metric = self[name]
-            if not math.isfinite(limit):
-                raise ConfigError(
-                    f"the limit of {name} is not a finite number",
-                    hint=f"write it as {name}=0.9",
-                )
-            sentences += _failure(metric, limit)
-        return tuple(sentences)
+        return failures_of(self.__getitem__, limits)
 
     def to_json(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
         """Return the report as JSON text, and write it where a path is given.
@@ -154,17 +145,17 @@ class Report:
             "target": results.target,
             "ceiling_from": results.ceiling_from,
             "summary": asdict(words),
-            "metrics": {metric.name: _metric(metric) for metric in results.metrics},
+            "metrics": {metric.name: figure_json(metric) for metric in results.metrics},
             "columns": [json_values(asdict(column)) for column in results.columns],
             "pairs": _pairs(results.pairs),
             "histograms": [_histogram(histogram) for histogram in results.histograms],
             "calibration": [json_values(asdict(curve)) for curve in results.calibration],
             "rare_levels": [json_values(band._asdict()) for band in results.rare_levels],
-            "membership": [json_values(_named(each)) for each in results.membership],
-            "disclosure": [json_values(_named(each)) for each in results.disclosure],
-            "groups": [json_values(_named(each)) for each in results.groups],
+            "membership": [json_values(named_estimates(each)) for each in results.membership],
+            "disclosure": [json_values(named_estimates(each)) for each in results.disclosure],
+            "groups": [json_values(named_estimates(each)) for each in results.groups],
             "rules": [json_values(each._asdict()) for each in results.rules],
-            "rebalancing": [json_values(_named(each)) for each in results.rebalancing],
+            "rebalancing": [json_values(named_estimates(each)) for each in results.rebalancing],
             "caps": [cap._asdict() for cap in results.caps],
             "not_measurable": [part._asdict() for part in results.not_measurable],
             "schema": _schema(self.schema),
@@ -172,6 +163,20 @@ class Report:
             "seed": results.seed,
             "seconds": rounded(results.seconds),
         }
+
+
+def failures_of(figure: Callable[[str], Metric], limits: Mapping[str, float]) -> tuple[str, ...]:
+    """Say which figures, given by name, are on the wrong side of their limits."""
+    sentences = []
+    for name, limit in limits.items():
+        metric = figure(name)
+        if not math.isfinite(limit):
+            raise ConfigError(
+                f"the limit of {name} is not a finite number",
+                hint=f"write it as {name}=0.9",
+            )
+        sentences += _failure(metric, limit)
+    return tuple(sentences)
 
 
 def _failure(metric: Metric, limit: float) -> list[str]:
@@ -195,13 +200,14 @@ def _failure(metric: Metric, limit: float) -> list[str]:
     return [sentence + ")"]
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def figure_json(metric: Metric) -> dict[str, Any]:
+    """Lay a figure out but for its name, and say how it reads."""
     values = metric._asdict()
-    del values["name"]
+    del values["name"], values["column"]
     return {"reading": reading(metric), **json_values(values)}
 
 
-def _named(result: NamedTuple) -> dict[str, Any]:
+def named_estimates(result: NamedTuple) -> dict[str, Any]:
     """Lay an attack's result out by name, estimates too."""
     return {
         name: value._asdict() if isinstance(value, Estimate) else value

@@ -10,6 +10,7 @@ Esteban et al., 2017, arXiv:1706.02633
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ class Target(NamedTuple):
     j: int
     measure: Measure
     classes: int
-    trees: dict[str, Any]
+    trees: Mapping[str, Any]
 
 
 class Prediction(NamedTuple):
@@ -88,6 +89,7 @@ def target_utility(
     rng: np.random.Generator,
     *,
     rows: int = TARGET_ROWS,
+    settings: Mapping[str, Any] = TARGET_TREES,
 ) -> Utility | None:
     """Predict one column from all the others after training on either table.
 
@@ -105,6 +107,8 @@ def target_utility(
         Draws subsamples and resamples.
     rows : int
         Most records of either to train on.
+    settings : mapping
+        What the trees are made with.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def target_utility(
     """
     real, synthetic = real.sample(rows, rng), synthetic.sample(rows, rng)
     views = [real, synthetic, test]
-    target, columns = _target(j, views, categorical, TARGET_LEVELS, TARGET_TREES, ranks=False)
+    target, columns = _target(j, views, categorical, TARGET_LEVELS, settings, ranks=False)
     known = ~np.isnan(columns[2])
     if len(np.unique(columns[2][known])) < 2:
         return None
@@ -209,7 +213,7 @@ def _target(
     views: list[View],
     categorical: NDArray[np.bool_],
     most_levels: int,
-    trees: dict[str, Any],
+    trees: Mapping[str, Any],
     *,
     ranks: bool,
 ) -> tuple[Target, list[NDArray[np.float64]]]:
@@ -272,7 +276,7 @@ def _predict(
     else:
         # Early stopping splits by class, which a class of one record does not survive.
         stop: dict[str, Any] = {} if counts.min() > 1 else {"early_stopping": False}
-        classifier = trees("AUROC", mask, target.trees | stop)
+        classifier = trees("AUROC", mask, {**target.trees, **stop})
         shares[:, present] = classifier.fit(x, y.astype(np.int64)).predict_proba(x_test)
     return Prediction(mean_auroc_of(y_test.astype(np.int64), shares), shares)
 

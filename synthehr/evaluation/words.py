@@ -53,7 +53,12 @@ SCALES = {
     "similarity": ReadingScale(0.0, 1.0, math.nan, math.nan),
     "diagnostic": ReadingScale(0.5, 1.0, 0.01, 0.05),
 }
+_ERRORS = ReadingScale(0.5, 0.0, 0.02, 0.10)
+"""Of figures of visits: distances and errors, of which 0 is best."""
 _OWN_SCALES = {
+    "next_ratio": ReadingScale(2.0, 1.0, 0.02, 0.10),
+    "next_value": _ERRORS,
+    "next_level": _ERRORS,
     "calibration_error": ReadingScale(0.25, 0.0, 0.01, 0.05),
     "every_column": ReadingScale(0.0, 1.0, 0.02, 0.10),
     "null_patterns": ReadingScale(0.5, 1.0, 0.01, 0.05),
@@ -90,6 +95,44 @@ _TITLES = {
     "near_copies": "Near copies of training records",
     "nearer_to_training": "Nearer to training than to held-out records",
     "distance_ratio": "Nearest over second nearest distance",
+    "length": "Visits per patient",
+    "length_mean": "Mean number of visits",
+    "span": "Follow-up of a patient",
+    "gap": "Time between visits",
+    "gap_log": "Time between visits, on a log scale",
+    "gap_after_gap": "Time between visits given the last",
+    "negative": "Visits before the one before them",
+    "zero": "Visits at the same time",
+    "static_changes": "Patients in whom a constant changes",
+    "missing": "Shares of nulls",
+    "missing_worst": "Share of nulls of the worst column",
+    "missing_visit": "Shares of nulls by visit",
+    "never_measured": "Patients without any value",
+    "mask_pairs": "Columns measured together",
+    "mask_persistence": "Measured, given the visit before",
+    "measured_again": "Values that are soon measured again",
+    "value": "Distribution of numbers",
+    "value_visit": "Distribution of numbers, by stage",
+    "level": "Distribution of levels",
+    "level_visit": "Distribution of levels, by stage",
+    "lag1": "Correlation with the visit before",
+    "lag2": "Correlation two visits apart",
+    "lag3": "Correlation three visits apart",
+    "variogram": "Change by the time it takes",
+    "delta": "Changes of numbers from visit to visit",
+    "moves": "Moves between levels",
+    "cross": "Correlation between columns",
+    "cross_lag1": "Correlation with other columns before",
+    "slope": "Constants and slopes over time",
+    "prevalence": "Patients who ever have a level",
+    "co_occurrence": "Patients who ever have two levels",
+    "detection_values": "Telling patients apart by values",
+    "detection_times": "Telling patients apart by times and nulls",
+    "detection_all": "Telling patients apart by everything",
+    "next_value": "Predicting numbers at the next visit",
+    "next_level": "Predicting levels at the next visit",
+    "next_ratio": "Predicting the next visit, synthetic over real",
+    "copied_runs": "Copied runs of three visits",
     "sdmetrics_shapes": "SDMetrics column shapes",
     "sdmetrics_trends": "SDMetrics column pair trends",
     "sdmetrics_validity": "SDMetrics data validity",
@@ -126,7 +169,7 @@ def attack_name(name: str) -> str:
 
 def scale_of(metric: Metric) -> ReadingScale:
     """Return how a figure is read."""
-    return _OWN_SCALES.get(metric.name, SCALES[metric.section])
+    return _OWN_SCALES.get(metric.name) or SCALES.get(metric.section, _ERRORS)
 
 
 def number(value: float | None) -> str:

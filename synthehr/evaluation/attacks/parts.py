@@ -58,7 +58,7 @@ def measure_membership(task: Task) -> Found:
     metrics: tuple[Metric, ...] = ()
     for result in results:
         if result.attack == "ensemble":
-            metrics += _membership_figures(result, len(scores))
+            metrics += membership_figures(result, len(scores))
     return Found(metrics, membership=tuple(results))
 
 
@@ -115,7 +115,8 @@ def _cap(task: Task, candidates: Candidates) -> None:
         task.clock.cap(_MEMBERSHIP, drawn.view.n_patients, of, what)
 
 
-def _membership_figures(result: MembershipResult, guesses: int) -> tuple[Metric, ...]:
+def membership_figures(result: MembershipResult, guesses: int) -> tuple[Metric, ...]:
+    """Give what the ensemble reaches as figures of the report."""
     random = result.target == "random"
     prefix = "membership" if random else "isolated"
     who = "" if random else " that lie furthest from any other"

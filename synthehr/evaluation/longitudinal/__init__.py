@@ -1,0 +1,1 @@
+"""Evaluation of synthetic visits: several records a patient, in time."""

@@ -1,0 +1,202 @@
+"""The evaluation of visits as JSON, as a page, and as a few lines of text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from synthehr.errors import ConfigError
+from synthehr.evaluation.json_values import json_values, significant
+from synthehr.evaluation.longitudinal.results import VisitResults
+from synthehr.evaluation.longitudinal.subgroups import VisitGroup
+from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.report import failures_of, figure_json, named_estimates
+from synthehr.evaluation.words import (
+    READINGS,
+    WATERMARK,
+    count,
+    number,
+    reading,
+    rounded,
+    title,
+)
+from synthehr.io.atomic import check_target, write_text
+from synthehr.schema.column import nearest
+
+FORMAT = "synthehr-visit-report"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class VisitEvaluation:
+    """How faithful and how near to the patients synthetic visits are.
+
+    Attributes
+    ----------
+    results : VisitResults
+        All that was found.
+    """
+
+    results: VisitResults
+
+    @property
+    def rows(self) -> tuple[Metric, ...]:
+        """All figures, those of single columns too."""
+        return self.results.rows
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The figures of the whole table."""
+        return tuple(metric for metric in self.rows if metric.column is None)
+
+    def __getitem__(self, key: str | tuple[str, str]) -> Metric:
+        """Return the figure of this name, or of this name and column.
+
+        Raises
+        ------
+        ConfigError
+            If it was not measured.
+        """
+        name, column = (key, None) if isinstance(key, str) else key
+        for metric in self.rows:
+            if (metric.name, metric.column) == (name, column):
+                return metric
+        names = [metric.name for metric in self.metrics]
+        raise ConfigError(
+            f"this evaluation has no figure named {name!r}", hint=nearest(name, tuple(names))
+        )
+
+    def summary(self) -> tuple[str, ...]:
+        """Say line by line how far each figure is from what real visits score."""
+        results = self.results
+        lines = [
+            f"{count(results.patients[1])} synthetic patients ({count(results.visits[1])} visits) "
+            f"beside {count(results.patients[0])} real ones"
+        ]
+        for verdict, words in READINGS.items():
+            found = [metric for metric in self.metrics if reading(metric) == verdict]
+            if found:
+                lines += ["", words, *(f"  - {_sentence(metric)}" for metric in found)]
+        if results.not_measurable:
+            told = [f"  - {part}: {reason}" for part, reason in results.not_measurable]
+            lines += ["", "not measurable", *told]
+        return tuple(lines)
+
+    def failures(self, limits: Mapping[str, float]) -> tuple[str, ...]:
+        """Return one sentence for each figure that is on the wrong side of its limit.
+
+        Parameters
+        ----------
+        limits : mapping from metric name to float
+            As for `synthehr.evaluation.report.Report.failures`.
+
+        Raises
+        ------
+        ConfigError
+            If a figure was not measured, or a limit is not a number.
+        """
+        return failures_of(self.__getitem__, limits)
+
+    def to_json(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
+        """Return the evaluation as JSON text, and write it where a path is given.
+
+        Figures have four decimals; what is not a finite number is null.
+
+        Parameters
+        ----------
+        path : path or None
+            Where to write; None only returns the text.
+        force : bool
+            Overwrite an existing file.
+        """
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if path is not None:
+            write_text(path, text, force=force)
+        return text
+
+    def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
+        """Return the evaluation as one self-contained page, and write it where a path is given.
+
+        Parameters
+        ----------
+        path : path or None
+            Where to write; None only returns the text.
+        force : bool
+            Overwrite an existing file.
+        """
+        from synthehr.evaluation.longitudinal.page import render
+
+        if path is not None:
+            check_target(Path(path), force)
+        text = render(self.results)
+        if path is not None:
+            write_text(path, text, force=force)
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the evaluation as values that JSON can hold."""
+        results = self.results
+        which = ("real", "synthetic", "holdout")
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "watermark": WATERMARK,
+            "visits": dict(zip(which, results.visits, strict=True)),
+            "patients": dict(zip(which, results.patients, strict=True)),
+            "time": results.time,
+            "target": results.target,
+            "ceiling_from": results.ceiling_from,
+            "metrics": {metric.name: figure_json(metric) for metric in self.metrics},
+            "columns": [json_values(column._asdict()) for column in results.columns],
+            "by_column": [
+                {"name": metric.name, "column": metric.column, **figure_json(metric)}
+                for metric in self.rows
+                if metric.column is not None
+            ],
+            "groups": [_group(group) for group in results.groups],
+            "membership": [json_values(named_estimates(each)) for each in results.membership],
+            "calibration": [json_values(asdict(curve)) for curve in results.calibration],
+            "histograms": [
+                {**json_values(asdict(each)), "edges": json_values(each.edges, significant)}
+                for each in results.histograms
+            ],
+            "bands": [json_values(band._asdict(), significant) for band in results.bands],
+            "null_map": None
+            if results.null_map is None
+            else json_values(results.null_map._asdict()),
+            "caps": [cap._asdict() for cap in results.caps],
+            "not_measurable": [part._asdict() for part in results.not_measurable],
+            "seed": results.seed,
+            "seconds": rounded(results.seconds),
+        }
+
+
+def write_visit_report(
+    evaluation: VisitEvaluation, path: str | PathLike[str], force: bool = False
+) -> None:
+    """Write the evaluation of visits as one self-contained page, whole or not at all.
+
+    Parameters
+    ----------
+    evaluation : VisitEvaluation
+        What `evaluate_visits` found.
+    path : path
+        Where to write.
+    force : bool
+        Overwrite an existing file.
+    """
+    evaluation.to_html(path, force)
+
+
+def _sentence(metric: Metric) -> str:
+    beside = "" if metric.ceiling is None else f"; real visits {number(metric.ceiling)}"
+    return f"{title(metric.name)} ({metric.name}): {number(metric.value)}{beside}"
+
+
+def _group(group: VisitGroup) -> dict[str, Any]:
+    told = json_values({k: v for k, v in group._asdict().items() if k != "metrics"})
+    return {**told, "metrics": {metric.name: figure_json(metric) for metric in group.metrics}}
