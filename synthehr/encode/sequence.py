@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthehr.encode.axis import combined, to_axis, value_type
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
@@ -41,8 +42,13 @@ class SequenceFields(NamedTuple):
         Which of these is the gap; None where every gap is the same.
     gaps : ndarray of shape (size, parts), float32
         Length of each part of each token of the gap, in mean gaps; 0 for null.
+    origin : int or None
+        Which of the static columns is the time of the first visit; None where visits are told
+        by dates, or all patients begin at one time: then each patient's time begins at 0.
+    origins : ndarray of shape (size, parts), float32
+        Time of each part of each of its tokens, in mean gaps since the earliest.
     elapsed : ndarray of shape (K,), float32
-        Times since a patient's first visit by which visits are ranked, in mean gaps.
+        Times by which visits are ranked, in mean gaps.
     mean_visits : float
         Mean number of visits of a patient.
     """
@@ -51,6 +57,8 @@ class SequenceFields(NamedTuple):
     visits: Fields
     gap: int
     gaps: NDArray[np.float32]
+    origin: int | None
+    origins: NDArray[np.float32]
     elapsed: NDArray[np.float32]
     mean_visits: float
 
@@ -120,11 +128,15 @@ class SequenceEncoder:
                 "too few patients have more than one visit to learn the time between visits",
                 hint="fit without --time: each record then stands for itself",
             )
+        first = _first_time(static, time)
+        earliest = np.zeros((1, 1)) if first is None else gap_values(first)
         self.fields = SequenceFields(
             static.fields,
             visits.fields,
             visits.modelled.index(time),
             (gap_values(column) / mean_gap).astype(np.float32),
+            None if first is None else static.modelled.index(time),
+            ((earliest - earliest.min()) / mean_gap).astype(np.float32),
             knots,
             mean_visits,
         )
@@ -186,7 +198,11 @@ class SequenceEncoder:
         )
         values = np.asarray(gaps.fill_null(0), np.float64)
         mean_gap = max(values.sum() / max(len(values) - len(first), 1), 1e-9)
-        knots = elapsed_knots(values / mean_gap, starts, config.rare_patients)
+        begins = np.zeros(len(first))
+        if (column := _first_time(encoder, time)) is not None:
+            times = to_axis(combined(first[time]), time).values.astype(np.float64)
+            begins = np.maximum(times - gap_values(column).min(), 0)
+        knots = elapsed_knots(values, begins, starts, config.rare_patients) / mean_gap
         return cls(
             tuple(column.name for column in schema.columns if column.role != "drop"),
             patient,
@@ -194,7 +210,7 @@ class SequenceEncoder:
             clock,
             encoder,
             visits,
-            knots,
+            knots.astype(np.float32),
             mean_gap,
             len(values) / len(first),
         )
@@ -317,6 +333,14 @@ def _schemas(
         else:
             each.append(column)
     return Schema(tuple(once)), Schema(tuple(each))
+
+
+def _first_time(static: TableEncoder, time: str) -> NumericColumn | None:
+    """Give the column of the first visit's time where it is a number, and not the same for all."""
+    column = static.plan[time]
+    if time not in static.modelled or not isinstance(column, NumericColumn):
+        return None
+    return None if pa.types.is_temporal(value_type(column.data_type)) else column
 
 
 def _with_gaps(table: pa.Table, time: str, gaps: pa.Array) -> pa.Table:

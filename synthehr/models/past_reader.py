@@ -86,7 +86,7 @@ class PastReader(nn.Module):
         return self._run(self.visit(codes, known)[:, None], state)[1]
 
     def read(
-        self, codes: Tensor, shown: Tensor, elapsed: Tensor, once: Tensor
+        self, codes: Tensor, shown: Tensor, elapsed: Tensor, origin: Tensor, once: Tensor
     ) -> tuple[Past, Tensor]:
         """Read all visits.
 
@@ -97,6 +97,8 @@ class PastReader(nn.Module):
             Cells that are shown.
         elapsed : Tensor of shape (B, T)
             Time of each visit, in mean gaps, in the order of reading.
+        origin : Tensor of shape (B,)
+            Time before the first.
         once : Tensor of shape (B, width)
             What patients have once.
 
@@ -110,7 +112,8 @@ class PastReader(nn.Module):
         start = self.begin(once)
         states, _ = self._run(read, start)
         states = torch.cat([start[0][0][:, None].to(states.dtype), states], 1)
-        return self.course.before_each(codes, shown & self.course.seen(codes), elapsed), states
+        known = shown & self.course.seen(codes)
+        return self.course.before_each(codes, known, elapsed, origin), states
 
     def context(self, past: Past, state: Tensor) -> Tensor:
         """Make contexts, (R, width), of pasts and states, (R, hidden)."""

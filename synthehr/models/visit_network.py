@@ -154,7 +154,8 @@ class VisitNetwork(nn.Module):
         """
         lengths = self.course.lengths(records.visits.long()).cumsum(0)
         last = records.starts[1:] - 1
-        elapsed = lengths - lengths[records.starts[:-1]].repeat_interleave(records.lengths)
+        begins = self.course.origin(records.static.long()) - lengths[records.starts[:-1]]
+        elapsed = lengths + begins.repeat_interleave(records.lengths)
         stretch = torch.searchsorted(self.course.knots, elapsed, right=True)
         visits = torch.bincount(stretch, minlength=len(self.hazard))
         ends = torch.bincount(stretch[last], minlength=len(self.hazard))
@@ -169,7 +170,9 @@ class VisitNetwork(nn.Module):
     def begin(self, static: Tensor) -> Memory:
         """Start with what patients have once, of codes (B, 2, S)."""
         once = self._once(static)
-        return Memory(self.course.nothing(len(static)), self.behind.begin(once), once)
+        return Memory(
+            self.course.nothing(self.course.origin(static)), self.behind.begin(once), once
+        )
 
     def proceed(self, memory: Memory, codes: Tensor, known: Tensor) -> Memory:
         """Take in one more visit, of codes (B, 2, D) with known cells (B, D)."""
@@ -232,8 +235,9 @@ class VisitNetwork(nn.Module):
         Tensor of shape (R + B, width), Past, Tensor of shape (R + B,), int64
             Contexts, what they are made of, and whose they are.
         """
-        elapsed = self.course.lengths(batch.visits).cumsum(1)
-        past, states = self.behind.read(batch.visits, shown, elapsed, once)
+        origin = self.course.origin(batch.static)
+        elapsed = self.course.lengths(batch.visits).cumsum(1) + origin[:, None]
+        past, states = self.behind.read(batch.visits, shown, elapsed, origin, once)
         steps = torch.arange(states.shape[1], device=states.device)
         reached = steps <= batch.present.sum(1, keepdim=True)
         owners = reached.nonzero()[:, 0]
@@ -250,9 +254,8 @@ class VisitNetwork(nn.Module):
         rows = torch.arange(len(turned), device=turned.device)[:, None]
         elapsed = self.course.lengths(batch.visits).cumsum(1)
         to_end = (elapsed.gather(1, lengths - 1) - elapsed)[rows, turned]
-        past, states = self.ahead.read(
-            batch.visits[rows, turned], shown[rows, turned], to_end, once
-        )
+        visits, seen = batch.visits[rows, turned], shown[rows, turned]
+        past, states = self.ahead.read(visits, seen, to_end, torch.zeros_like(to_end[:, 0]), once)
         after = Past(*(part[rows, turned][here] for part in past))
         return self.ahead.context(after, states[rows, turned][here])
 
