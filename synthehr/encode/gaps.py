@@ -15,6 +15,8 @@ from synthehr.encode.numeric import NumericColumn
 
 KNOTS = 65
 """Ranks of times are interpolated between so many."""
+DISTINCT = 200
+"""Unless there are no more than so many distinct ones: then each is one."""
 UNITS = (86_400, 3_600, 60, 1)
 """Lengths in seconds, of which gaps are counted in the longest that divides them all."""
 DECIMALS = 9
@@ -140,7 +142,7 @@ def elapsed_knots(
     starts: NDArray[np.int64],
     least: int,
 ) -> NDArray[np.float64]:
-    """Quantiles of the time of all visits, ascending, (K,).
+    """Choose times by which visits are ranked, ascending, (K,): all of few, or quantiles.
 
     Parameters
     ----------
@@ -154,7 +156,12 @@ def elapsed_knots(
         Times that fewer patients reach are not stored.
     """
     course = np.cumsum(gaps)
-    elapsed = course - np.repeat(course[starts[:-1]] - begins, np.diff(starts))
+    owners = np.repeat(np.arange(len(begins)), np.diff(starts))
+    elapsed = np.round(course - (course[starts[:-1]] - begins)[owners], DECIMALS)
+    pairs = np.unique(np.stack([elapsed, owners]), axis=1)
+    times, held = np.unique(pairs[0], return_counts=True)
+    if len(times) <= DISTINCT:
+        return times[held >= least] if (held >= least).any() else times[:0]
     ends = np.sort(elapsed[starts[1:] - 1])
     longest = ends[max(len(ends) - least, 0)]
     places = np.linspace(0, 1, KNOTS)

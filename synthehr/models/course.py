@@ -86,6 +86,8 @@ class Course(nn.Module):
         self.origins_of = fields.origin
         self.register_buffer("origins", torch.from_numpy(fields.origins), False)
         self.register_buffer("knots", torch.from_numpy(fields.elapsed), False)
+        # Sums of gaps carry the noise of single precision: what is told apart is the nearest.
+        self.register_buffer("between", (self.knots[1:] + self.knots[:-1]) / 2, False)
 
     scores: Tensor
     starts: Tensor
@@ -93,6 +95,7 @@ class Course(nn.Module):
     gaps: Tensor
     origins: Tensor
     knots: Tensor
+    between: Tensor
 
     @property
     def width(self) -> int:
@@ -191,9 +194,9 @@ class Course(nn.Module):
         more = [torch.log1p(past.visits)[..., None], torch.log1p(past.elapsed)[..., None]]
         return torch.cat([*pieces, *more], -1)
 
-    def bins(self, past: Past) -> Tensor:
-        """Find the stretch of time, from 0 to len(knots); (...)."""
-        return torch.searchsorted(self.knots, past.elapsed.contiguous(), right=True)
+    def bins(self, elapsed: Tensor) -> Tensor:
+        """Find the nearest of the times that visits are ranked by, 0 to K - 1; (...)."""
+        return torch.searchsorted(self.between, elapsed.contiguous())
 
     def rank(self, elapsed: Tensor) -> Tensor:
         """Rank times among those of the fitted patients, in (0, 1)."""

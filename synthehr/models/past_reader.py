@@ -73,7 +73,7 @@ class PastReader(nn.Module):
         self.recall = nn.Linear(hidden, width, bias=False)
         self.features = nn.Linear(course.width, width, bias=False)
         # What happens at one time alone, such as the end of a stay, smooth features blur.
-        self.when = nn.Embedding(len(fields.elapsed) + 1, width)
+        self.when = nn.Embedding(max(len(fields.elapsed), 1), width)
         nn.init.zeros_(self.when.weight)
 
     def begin(self, once: Tensor) -> State:
@@ -119,7 +119,9 @@ class PastReader(nn.Module):
         """Make contexts, (R, width), of pasts and states, (R, hidden)."""
         if self.training and self.dropout:
             state = functional.dropout(state, self.dropout)
-        features = self.features(self.course.features(past)) + self.when(self.course.bins(past))
+        features = self.features(self.course.features(past)) + self.when(
+            self.course.bins(past.elapsed)
+        )
         return self.last(past.last, past.seen) + features + self.recall(state)
 
     def _run(self, read: Tensor, state: State) -> tuple[Tensor, State]:

@@ -143,7 +143,7 @@ class VisitNetwork(nn.Module):
             )
         self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), nn.Linear(STOP_WIDTH, 1))
         even = -math.log(max(fields.mean_visits - 1, 0.1))
-        self.register_buffer("hazard", torch.full((len(fields.elapsed) + 1,), even))
+        self.register_buffer("hazard", torch.full((max(len(fields.elapsed), 1),), even))
 
     hazard: Tensor
 
@@ -156,7 +156,7 @@ class VisitNetwork(nn.Module):
         last = records.starts[1:] - 1
         begins = self.course.origin(records.static.long()) - lengths[records.starts[:-1]]
         elapsed = lengths + begins.repeat_interleave(records.lengths)
-        stretch = torch.searchsorted(self.course.knots, elapsed, right=True)
+        stretch = self.course.bins(elapsed)
         visits = torch.bincount(stretch, minlength=len(self.hazard))
         ends = torch.bincount(stretch[last], minlength=len(self.hazard))
         even = len(last) / len(stretch)
@@ -165,7 +165,7 @@ class VisitNetwork(nn.Module):
 
     def odds_of_end(self, context: Tensor, past: Past) -> Tensor:
         """Log odds that the last visit was the last of all, (R,)."""
-        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past)]
+        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past.elapsed)]
 
     def begin(self, static: Tensor) -> Memory:
         """Start with what patients have once, of codes (B, 2, S)."""
