@@ -38,7 +38,7 @@ class Memory(NamedTuple):
     state : State
         Of the recurrent network that reads forwards.
     once : Tensor of shape (B, width)
-        What the patients have once, as a summand of the context.
+        What holds for the whole patient, as a summand of the context.
     """
 
     past: Past
@@ -84,6 +84,8 @@ class VisitNetwork(nn.Module):
         See `synthehr.models.lstm.LSTMConfig`.
     looks_ahead : bool
         Whether there is a network that reads backwards.
+    latent : int
+        Width of the latent vector of a patient that visits hang on; 0: there is none.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class VisitNetwork(nn.Module):
         dropout: float,
         own_share: float,
         looks_ahead: bool,
+        latent: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
@@ -141,6 +144,7 @@ class VisitNetwork(nn.Module):
                 frequencies=frequencies,
                 own_share=own_share,
             )
+        self.latent = nn.Linear(latent, width, bias=False) if latent else None
         self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), nn.Linear(STOP_WIDTH, 1))
         even = -math.log(max(fields.mean_visits - 1, 0.1))
         self.register_buffer("hazard", torch.full((max(len(fields.elapsed), 1),), even))
@@ -167,12 +171,11 @@ class VisitNetwork(nn.Module):
         """Log odds that the last visit was the last of all, (R,)."""
         return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past.elapsed)]
 
-    def begin(self, static: Tensor) -> Memory:
-        """Start with what patients have once, of codes (B, 2, S)."""
-        once = self._once(static)
-        return Memory(
-            self.course.nothing(self.course.origin(static)), self.behind.begin(once), once
-        )
+    def begin(self, static: Tensor, latent: Tensor | None = None) -> Memory:
+        """Start with what patients have once, of codes (B, 2, S), and latents (B, L)."""
+        once = self.once_of(static, latent)
+        past = self.course.nothing(self.course.origin(static))
+        return Memory(past, self.behind.begin(once), once)
 
     def proceed(self, memory: Memory, codes: Tensor, known: Tensor) -> Memory:
         """Take in one more visit, of codes (B, 2, D) with known cells (B, D)."""
@@ -184,7 +187,14 @@ class VisitNetwork(nn.Module):
         """Say what is known before the next visit, (B, width)."""
         return self.behind.context(memory.past, memory.state[0][0]) + memory.once
 
-    def losses(self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor) -> Tensor:
+    def losses(
+        self,
+        batch: SequenceBatch,
+        shown: Tensor,
+        known: Tensor,
+        weights: Tensor,
+        latent: Tensor | None = None,
+    ) -> Tensor:
         """Negative log-likelihood of each patient's visits and of their end, (B,), in nats.
 
         Parameters
@@ -196,8 +206,10 @@ class VisitNetwork(nn.Module):
         known, weights : Tensor of shape (R, D)
             For each of the R visits that there are: cells that are known, and the weights of
             the losses of the others.
+        latent : Tensor of shape (B, L), optional
+            Of the patients.
         """
-        once = self._once(batch.static)
+        once = self.once_of(batch.static, latent)
         context, past, owners = self._contexts(batch, shown, once)
         place = past.visits
         left = batch.present.sum(1)[owners] - place
@@ -209,18 +221,25 @@ class VisitNetwork(nn.Module):
         return losses.new_zeros(len(once)).index_add(0, owners[left > 0], losses + ends)
 
     def whole_losses(
-        self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor
+        self,
+        batch: SequenceBatch,
+        shown: Tensor,
+        known: Tensor,
+        weights: Tensor,
+        latent: Tensor | None = None,
     ) -> Tensor:
         """Do so for each visit given those on both sides of it, (B,); parameters as `losses`."""
         owners = batch.present.nonzero()[:, 0]
-        context = self.whole_context(batch, shown)
+        context = self.whole_context(batch, shown, latent)
         cells = batch.visits[batch.present]
         losses = (self.block.cross_entropy(cells, known, context) * weights).sum(1)
         return losses.new_zeros(len(batch.static)).index_add(0, owners, losses)
 
-    def whole_context(self, batch: SequenceBatch, shown: Tensor) -> Tensor:
+    def whole_context(
+        self, batch: SequenceBatch, shown: Tensor, latent: Tensor | None = None
+    ) -> Tensor:
         """Say what is known of each of R visits from those on both sides of it, (R, width)."""
-        once = self._once(batch.static)
+        once = self.once_of(batch.static, latent)
         context, past, owners = self._contexts(batch, shown, once)
         left = batch.present.sum(1)[owners] - past.visits
         return context[left > 0] + self.foresight(batch, shown, once)
@@ -259,7 +278,10 @@ class VisitNetwork(nn.Module):
         after = Past(*(part[rows, turned][here] for part in past))
         return self.ahead.context(after, states[rows, turned][here])
 
-    def _once(self, static: Tensor) -> Tensor:
+    def once_of(self, static: Tensor, latent: Tensor | None = None) -> Tensor:
+        """Say what holds for whole patients, of codes (B, 2, S) and latents (B, L); (B, width)."""
         if self.once is None:
-            return self.behind.initial.weight.new_zeros(len(static), self.width)
-        return self.once(static, torch.ones_like(static[:, 0], dtype=torch.bool))
+            once = self.behind.initial.weight.new_zeros(len(static), self.width)
+        else:
+            once = self.once(static, torch.ones_like(static[:, 0], dtype=torch.bool))
+        return once if self.latent is None or latent is None else once + self.latent(latent)
