@@ -25,7 +25,10 @@ from synthehr.run.choices import Options
 from synthehr.run.visits.preparation import settle_visits
 
 COLUMNS = ["patient_id", "day", "sex", "arm", "state", "systolic", "egfr", "infection"]
-QUICK: dict[str, Any] = {"train": {"steps": 60, "evaluations": 2}}
+QUICK: dict[str, Any] = {
+    "model": {"hidden": 16, "width": 32, "blocks": 1},
+    "train": {"steps": 40, "evaluations": 2},
+}
 VISITS = simulate_visits(150, 0, columns=COLUMNS)
 ARM = VISITS["arm"][0].as_py()
 
@@ -225,7 +228,7 @@ def test_settings_out_of_range_are_refused() -> None:
 
 
 def test_without_looking_ahead_no_hole_is_filled() -> None:
-    settings = {"model": {"whole_share": 0.0}, "train": {"steps": 3, "evaluations": 1}}
+    settings = {"model": {"whole_share": 0.0, "width": 32}, "train": {"steps": 3, "evaluations": 1}}
     synthesizer = SequenceSynthesizer(seed=1, settings=settings)
     synthesizer.fit(VISITS, patient="patient_id", time="day")
     with pytest.raises(ConfigError, match="not learned to fill"):
