@@ -104,6 +104,27 @@ class LSTM(SequenceModel):
     """
 
     Config: ClassVar[type] = LSTMConfig
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {
+            "hidden": 48,
+            "width": 96,
+            "blocks": 1,
+            "embedding": 8,
+            "frequencies": 2,
+            "own_share": 1.0,
+            "forgetting": 0.0,
+        },
+        "train": {"steps": 800, "batch_size": 512},
+        "privacy": {"marginals": 0.5},
+    }
+    private_only: ClassVar[Mapping[str, Any]] = {
+        # Norms are taken layer by layer, and shared slopes are no layer.
+        "head_frequencies": 0,
+        # Its numbers are drawn for the visits that there are, not for those that may be.
+        "dropout": 0.0,
+        # No patient may go through a layer twice.
+        "whole_share": 0.0,
+    }
 
     def __init__(self, fields: SequenceFields, config: LSTMConfig) -> None:
         super().__init__()
@@ -111,8 +132,11 @@ class LSTM(SequenceModel):
         self.config = config
         self.static = None
         if fields.static:
+            settings: Mapping[str, Any] = {"factors": 0}
+            if all(getattr(config, key) == value for key, value in self.private_only.items()):
+                settings = Autoregressive.private_settings["model"]
             self.static = Autoregressive.build(
-                fields.static, Autoregressive.sized(fields.static, 1_000, {"factors": 0})
+                fields.static, Autoregressive.sized(fields.static, 1_000, settings)
             )
         self.visits = VisitNetwork(
             fields,
@@ -186,14 +210,19 @@ class LSTM(SequenceModel):
     def losses(self, batch: SequenceBatch, step: int) -> Iterator[Loss]:
         """Yield the losses of what patients have once, and of their visits, in nats."""
         if self.static is not None:
-            for loss in self.static.losses(Batch(batch.static, None, batch.generator), step):
+            once = Batch(batch.static, None, batch.generator, filled=batch.filled)
+            for loss in self.static.losses(once, step):
                 yield loss._replace(child="static")
         present, columns = batch.present, len(self.fields.visits)
         noise = torch.rand(
             *present.shape, columns, generator=batch.generator, device=present.device
         )
         shown = present[..., None] & (noise >= self.config.forgetting)
-        known, weights = self._masks(int(present.sum()), batch.generator, NEXT_WEIGHT)
+        known, weights = self._masks(present.numel(), batch.generator, NEXT_WEIGHT)
+        batch, shown, known, weights = batch.without_blanks(
+            shown, known.view(noise.shape), weights.view(noise.shape)
+        )
+        known, weights = known[batch.present], weights[batch.present]
         share = self.config.whole_share
         if int((step + 1) * share) > int(step * share):
             # Only values are learned here, as if nobody knew whether a null cell has one.

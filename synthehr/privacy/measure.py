@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synthehr.encode.axis import to_axis, value_type
 from synthehr.encode.visits import Visits
 from synthehr.errors import ConfigError
+from synthehr.privacy.config import MOST_VISITS
 from synthehr.privacy.domain import DecimalDomain, LevelDomain, NumberDomain
 from synthehr.privacy.histograms import (
     BRANCHES,
@@ -37,8 +38,6 @@ from synthehr.schema.column import Column, shown
 from synthehr.schema.table import Schema
 
 NUMBER_KINDS = frozenset({"numeric", "integer", "duration", "date", "datetime"})
-MOST_VISITS = 100
-"""Records of a patient that are told apart, at most."""
 SIZES = MOST_VISITS + 1
 
 
