@@ -25,13 +25,15 @@ from synthehr.errors import InputError
 from synthehr.io.visits import VisitTable
 from synthehr.models.sequence_base import Sequences
 from synthehr.privacy.domain import LevelDomain, NumberDomain
-from synthehr.privacy.histograms import shared_out
 from synthehr.privacy.ledger import Entry
 from synthehr.privacy.measure import axis_bounds, domains_of, measure, questions
 from synthehr.run.declared import encoder_of
 from synthehr.schema.table import Schema
 
 Domains = Mapping[str, LevelDomain | NumberDomain]
+
+NUMBER, SPAN = "number\n", "span\n"
+"""Of a patient's visits, and the time from the first to the last: columns of no table."""
 
 
 class Part(NamedTuple):
@@ -68,7 +70,7 @@ class Part(NamedTuple):
     @property
     def questions(self) -> int:
         """Number of histograms that are asked for."""
-        return questions(self.domains, self.owners is not None)
+        return questions(self.domains, False)
 
 
 class VisitParts(NamedTuple):
@@ -113,11 +115,24 @@ def first_visits(
 
 
 def parts_of(
-    visits: VisitTable, table: pa.Table, starts: NDArray[np.int64], schema: Schema
+    visits: VisitTable, table: pa.Table, starts: NDArray[np.int64], schema: Schema, most: int
 ) -> VisitParts:
     """Part what patients have once from what visits have.
 
     The declared bounds of time hold for first visits, and their distance for gaps.
+
+    Parameters
+    ----------
+    visits : VisitTable
+        Names of patient, time and static columns.
+    table : Table
+        The visits that count.
+    starts : ndarray of shape (P + 1,), int64
+        Where each patient's begin.
+    schema : Schema
+        The columns.
+    most : int
+        No patient has more visits, in public.
 
     Raises
     ------
@@ -131,11 +146,19 @@ def parts_of(
     each = each.with_columns(replace(each[visits.time], bounds=(0.0, longest)))
     gaps = clock.gaps(table[visits.time], visits.time, starts)
     owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    return VisitParts(
-        Part.of(once, table.take(pa.array(starts[:-1])), None),
-        Part.of(each, put_gaps(table, visits.time, gaps), owners),
-        clock,
+    persons = Part.of(once, table.take(pa.array(starts[:-1])), None)
+    course = np.concatenate([[0], np.cumsum(np.asarray(gaps.fill_null(0)))])
+    both = (
+        (NumberDomain(NUMBER, pa.int64(), 1, most), np.diff(starts)),
+        (NumberDomain(SPAN, clock.gap_type, 0, longest), np.diff(course[starts])),
     )
+    for domain, values in both:
+        cells = pa.chunked_array([pa.array(values, domain.data_type)])
+        persons = persons._replace(
+            table=persons.table.append_column(domain.name, cells),
+            domains={**persons.domains, domain.name: domain},
+        )
+    return VisitParts(persons, Part.of(each, put_gaps(table, visits.time, gaps), owners), clock)
 
 
 def measure_visits(
@@ -178,14 +201,15 @@ def measure_visits(
             # The noise of every count is that of one mechanism for both.
             multiplier=multiplier * math.sqrt(parts.questions / part.questions),
             rng=rng,
+            with_numbers=False,
         )
         for part in (parts.once, parts.each)
     )
-    time, patient, numbers = schema.time, schema.patient, each.visits
-    assert time is not None and patient is not None and numbers is not None
-    counts = np.repeat(numbers.sizes, shared_out(numbers.shares * rows, rows))
-    starts = np.concatenate([[0], np.cumsum(rng.permutation(counts))])
+    time, patient = schema.time, schema.patient
+    assert time is not None and patient is not None
+    starts, spans = _courses(once.table, rng)
     dealt = each.table.take(pa.array(_dealt(each.table[time], starts, rng)))
+    dealt = put_gaps(dealt, time, _stretched(dealt[time], starts, spans))
     gaps = np.asarray(dealt[time].combine_chunks().fill_null(0), np.float64)
     mean_gap = max(gaps.sum() / max(len(gaps) - rows, 1), 1e-9)
     encoder = SequenceEncoder(
@@ -197,14 +221,41 @@ def measure_visits(
         encoder_of(each.table, None, parts.each.schema, parts.each.table.schema, config),
         elapsed_knots(gaps / mean_gap, starts, config.rare_patients),
         mean_gap,
-        float(counts.mean()),
+        float(starts[-1] / rows),
     )
     codes = encoder.static.encode(once.table), encoder.visits.encode(dealt), starts
     entries = (
-        replace(once.entry, what=f"{once.entry.what} that patients have once"),
-        replace(each.entry, what=f"{each.entry.what}, of visits"),
+        replace(
+            once.entry,
+            what=f"one-way marginals of {len(parts.once.domains) - 2} columns that patients have "
+            "once, numbers and spans of visits",
+        ),
+        replace(each.entry, what=f"{each.entry.what} of visits"),
     )
     return MadeUp(encoder, Sequences.of(SequenceCodes(*codes)), entries)
+
+
+def _courses(
+    table: pa.Table, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Make up how many visits patients have and for how long: who has more, has them longer."""
+    numbers = np.sort(np.asarray(table[NUMBER].combine_chunks().fill_null(1)))
+    spans = np.sort(np.asarray(table[SPAN].combine_chunks().fill_null(0)).astype(np.float64))
+    order = rng.permutation(len(numbers))
+    return np.concatenate([[0], np.cumsum(numbers[order])]), spans[order]
+
+
+def _stretched(
+    gaps: pa.ChunkedArray, starts: NDArray[np.int64], spans: NDArray[np.float64]
+) -> pa.Array:
+    """Stretch the gaps between each patient's visits until they add up to a span."""
+    cells = gaps.combine_chunks()
+    lengths = np.asarray(cells.fill_null(0)).astype(np.float64)
+    sums = np.add.reduceat(lengths, starts[:-1])
+    lengths *= np.repeat(spans / np.maximum(sums, 1e-9), np.diff(starts))
+    if pa.types.is_integer(cells.type):
+        lengths = np.rint(lengths).astype(np.int64)
+    return pa.array(lengths, cells.type, mask=~np.asarray(cells.is_valid()))
 
 
 def _dealt(

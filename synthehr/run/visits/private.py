@@ -52,6 +52,9 @@ from synthehr.train.runtime import mix
 LAYOUTS = ("long", "two-tables")
 """Layouts whose columns the schema names; those of others are found among the records."""
 
+CODING = replace(ENCODING, bins=32, discrete_values=32)
+"""Fewer tokens than tables have: every one is a weight that is noised step by step."""
+
 
 def prepare_private_visits(
     visits: VisitTable, schema: Schema | None, options: Options
@@ -87,7 +90,7 @@ def prepare_private_visits(
         domains_of(whole, table.schema)
     owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     settled, budget, ledger = declared(whole, table, owners, options.privacy)
-    parts = parts_of(visits, table, starts, settled)
+    parts = parts_of(visits, table, starts, settled, privacy.max_visits)
     training = private_training(
         budget, {**cls.private_settings.get("train", {}), **options.settings.get("train", {})}
     )
@@ -100,7 +103,7 @@ def prepare_private_visits(
         looks=1,
     )
     check_number(len(starts) - 1, budget)
-    encoding = apply(ENCODING, options.settings.get("encode", {}))
+    encoding = apply(CODING, options.settings.get("encode", {}))
     made_up = measure_visits(
         parts,
         settled,
