@@ -53,6 +53,14 @@ class VisitClock(NamedTuple):
         clock = cls(times.type, unit)
         return clock, gaps if unit == 1 else clock.gaps(times, column, starts)
 
+    @classmethod
+    def public(cls, data_type: pa.DataType) -> VisitClock:
+        """Make a clock for times of a type without a look at them: days of dates, else seconds."""
+        kind = value_type(data_type)
+        seconds = UNITS[0] if pa.types.is_date(kind) else UNITS[-1]
+        is_fine = pa.types.is_temporal(kind) and not pa.types.is_date32(kind)
+        return cls(data_type, seconds * _per_second(kind) if is_fine else 1)
+
     def gaps(self, times: pa.ChunkedArray, column: str, starts: NDArray[np.int64]) -> pa.Array:
         """Give the time since the visit before, null at each patient's first visit.
 
@@ -118,11 +126,14 @@ def _unit(kind: pa.DataType, gaps: NDArray[Any]) -> int:
     """Find the longest of days, hours, minutes and seconds that divides all gaps."""
     if not pa.types.is_temporal(kind) or pa.types.is_date32(kind):
         return 1
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[getattr(kind, "unit", "ms")]
     for seconds in UNITS:
-        if not (gaps % (seconds * per_second)).any():
-            return seconds * per_second
+        if not (gaps % (seconds * _per_second(kind))).any():
+            return seconds * _per_second(kind)
     return 1
+
+
+def _per_second(kind: pa.DataType) -> int:
+    return {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[getattr(kind, "unit", "ms")]
 
 
 def gap_values(column: NumericColumn) -> NDArray[np.float64]:

@@ -188,9 +188,9 @@ class SequenceEncoder:
         assert patient is not None and time is not None
         clock, gaps = VisitClock.fit(table[time], time, starts)
         owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        once, each = _schemas(schema, static, clock.gap_type)
+        once, each = once_and_each(schema, static, clock.gap_type)
         visits = TableEncoder.fit(
-            _with_gaps(table, time, gaps), each, patients=owners, config=config, rng=rng
+            put_gaps(table, time, gaps), each, patients=owners, config=config, rng=rng
         )
         first = table.take(pa.array(starts[:-1]))
         encoder = TableEncoder.fit(
@@ -224,7 +224,7 @@ class SequenceEncoder:
     def with_gaps(self, table: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
         """Put gaps in the place of times."""
         gaps = self.clock.gaps(table[self.time], self.time, starts)
-        return _with_gaps(table, self.time, gaps)
+        return put_gaps(table, self.time, gaps)
 
     def decode(
         self,
@@ -315,10 +315,20 @@ class SequenceEncoder:
         )
 
 
-def _schemas(
+def once_and_each(
     schema: Schema, static: tuple[str, ...], gap_type: pa.DataType
 ) -> tuple[Schema, Schema]:
-    """Split a schema into what patients have once and what visits have, time in both."""
+    """Split a schema into what patients have once and what visits have, time in both.
+
+    Parameters
+    ----------
+    schema : Schema
+        What the columns are, among them a patient and a time.
+    static : tuple of str
+        Columns that patients have once.
+    gap_type : DataType
+        Of the gaps, which stand in the place of times among what visits have.
+    """
     once, each = [], []
     for column in schema.columns:
         if column.role == "drop":
@@ -343,5 +353,6 @@ def _first_time(static: TableEncoder, time: str) -> NumericColumn | None:
     return None if pa.types.is_temporal(value_type(column.data_type)) else column
 
 
-def _with_gaps(table: pa.Table, time: str, gaps: pa.Array) -> pa.Table:
+def put_gaps(table: pa.Table, time: str, gaps: pa.Array) -> pa.Table:
+    """Put gaps in the place of times, null at each patient's first visit."""
     return table.set_column(table.column_names.index(time), time, gaps)

@@ -20,7 +20,9 @@ from synthehr.encode.sequence import SequenceFields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.cells import CellReader
 from synthehr.models.course import Course, Past
-from synthehr.models.past_reader import PastReader, State
+from synthehr.models.owners import rows_owned_by
+from synthehr.models.past_reader import PastReader
+from synthehr.models.recurrent import CellName
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 
 STOP_WIDTH = 64
@@ -35,21 +37,21 @@ class Memory(NamedTuple):
     ----------
     past : Past
         Of B patients.
-    state : State
+    state : Tensor of shape (B, …)
         Of the recurrent network that reads forwards.
     once : Tensor of shape (B, width)
         What holds for the whole patient, as a summand of the context.
     """
 
     past: Past
-    state: State
+    state: Tensor
     once: Tensor
 
     def rows(self, index: Tensor) -> Memory:
         """Keep some patients."""
         return Memory(
             Past(*(part[index] for part in self.past)),
-            tuple(part[:, index] for part in self.state),
+            self.state[index],
             self.once[index],
         )
 
@@ -61,10 +63,7 @@ class Memory(NamedTuple):
 
         return Memory(
             Past(*(either(*pair) for pair in zip(self.past, other.past, strict=True))),
-            tuple(
-                either(mine.transpose(0, 1), theirs.transpose(0, 1)).transpose(0, 1).contiguous()
-                for mine, theirs in zip(self.state, other.state, strict=True)
-            ),
+            either(self.state, other.state),
             self.once,
         )
 
@@ -92,7 +91,7 @@ class VisitNetwork(nn.Module):
         self,
         fields: SequenceFields,
         *,
-        cell: str,
+        cell: CellName,
         hidden: int,
         width: int,
         blocks: int,
@@ -185,7 +184,7 @@ class VisitNetwork(nn.Module):
 
     def context(self, memory: Memory) -> Tensor:
         """Say what is known before the next visit, (B, width)."""
-        return self.behind.context(memory.past, memory.state[0][0]) + memory.once
+        return self.behind.context(memory.past, self.behind.hidden(memory.state)) + memory.once
 
     def losses(
         self,
@@ -214,8 +213,11 @@ class VisitNetwork(nn.Module):
         place = past.visits
         left = batch.present.sum(1)[owners] - place
         cells = batch.visits[batch.present]
-        losses = (self.block.cross_entropy(cells, known, context[left > 0]) * weights).sum(1)
-        odds = self.odds_of_end(context, past)[place > 0]
+        with rows_owned_by(owners[left > 0]):
+            losses = self.block.cross_entropy(cells, known, context[left > 0])
+        with rows_owned_by(owners):
+            odds = self.odds_of_end(context, past)[place > 0]
+        losses = (losses * weights).sum(1)
         ended = (left[place > 0] == 0).float()
         ends = functional.binary_cross_entropy_with_logits(odds, ended, reduction="none")
         return losses.new_zeros(len(once)).index_add(0, owners[left > 0], losses + ends)
@@ -256,12 +258,14 @@ class VisitNetwork(nn.Module):
         """
         origin = self.course.origin(batch.static)
         elapsed = self.course.lengths(batch.visits).cumsum(1) + origin[:, None]
-        past, states = self.behind.read(batch.visits, shown, elapsed, origin, once)
+        past, states = self.behind.read(batch.visits, batch.present, shown, elapsed, origin, once)
         steps = torch.arange(states.shape[1], device=states.device)
         reached = steps <= batch.present.sum(1, keepdim=True)
         owners = reached.nonzero()[:, 0]
         here = Past(*(part[reached] for part in past))
-        return self.behind.context(here, states[reached]) + once[owners], here, owners
+        with rows_owned_by(owners):
+            context = self.behind.context(here, states[reached])
+        return context + once[owners], here, owners
 
     def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
         """Say what the visits after each of R visits tell of it, (R, width)."""
@@ -274,7 +278,8 @@ class VisitNetwork(nn.Module):
         elapsed = self.course.lengths(batch.visits).cumsum(1)
         to_end = (elapsed.gather(1, lengths - 1) - elapsed)[rows, turned]
         visits, seen = batch.visits[rows, turned], shown[rows, turned]
-        past, states = self.ahead.read(visits, seen, to_end, torch.zeros_like(to_end[:, 0]), once)
+        start = torch.zeros_like(to_end[:, 0])
+        past, states = self.ahead.read(visits, here, seen, to_end, start, once)
         after = Past(*(part[rows, turned][here] for part in past))
         return self.ahead.context(after, states[rows, turned][here])
 
