@@ -82,7 +82,7 @@ class LSTMConfig:
         for name in ("hidden", "width", "blocks", "embedding"):
             if getattr(self, name) < 1:
                 raise out_of_range(name, "at least 1")
-        for name in ("frequencies", "head_frequencies"):
+        for name in ("frequencies", "head_frequencies", "own_share"):
             if getattr(self, name) < 0:
                 raise out_of_range(name, "at least 0")
         for name in ("dropout", "forgetting", "whole_share"):

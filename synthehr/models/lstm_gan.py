@@ -92,7 +92,7 @@ class LSTMGANConfig:
         for name in ("hidden", "width", "blocks", "latent"):
             if getattr(self, name) < 1:
                 raise out_of_range(name, "at least 1")
-        for name in ("frequencies", "beta", "penalty"):
+        for name in ("frequencies", "own_share", "beta", "penalty"):
             if getattr(self, name) < 0:
                 raise out_of_range(name, "at least 0")
         for name in ("dropout", "forgetting", "whole_share"):
