@@ -9,14 +9,12 @@ patient's clock can start anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.encode.axis import combined, to_axis, value_type
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
@@ -24,8 +22,8 @@ from synthehr.encode.gaps import VisitClock, elapsed_knots, gap_values
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.table import TableEncoder
+from synthehr.encode.visit_columns import beginnings, first_time, once_and_each, put_gaps
 from synthehr.errors import SchemaError
-from synthehr.schema.column import Column
 from synthehr.schema.table import Schema
 
 
@@ -128,7 +126,7 @@ class SequenceEncoder:
                 "too few patients have more than one visit to learn the time between visits",
                 hint="fit without --time: each record then stands for itself",
             )
-        first = _first_time(static, time)
+        first = first_time(static, time)
         earliest = np.zeros((1, 1)) if first is None else gap_values(first)
         self.fields = SequenceFields(
             static.fields,
@@ -198,10 +196,7 @@ class SequenceEncoder:
         )
         values = np.asarray(gaps.fill_null(0), np.float64)
         mean_gap = max(values.sum() / max(len(values) - len(first), 1), 1e-9)
-        begins = np.zeros(len(first))
-        if (column := _first_time(encoder, time)) is not None:
-            times = to_axis(combined(first[time]), time).values.astype(np.float64)
-            begins = np.maximum(times - gap_values(column).min(), 0)
+        begins = beginnings(encoder, first[time], time)
         knots = elapsed_knots(values, begins, starts, config.rare_patients) / mean_gap
         return cls(
             tuple(column.name for column in schema.columns if column.role != "drop"),
@@ -313,46 +308,3 @@ class SequenceEncoder:
             content["mean_gap"],
             content["mean_visits"],
         )
-
-
-def once_and_each(
-    schema: Schema, static: tuple[str, ...], gap_type: pa.DataType
-) -> tuple[Schema, Schema]:
-    """Split a schema into what patients have once and what visits have, time in both.
-
-    Parameters
-    ----------
-    schema : Schema
-        What the columns are, among them a patient and a time.
-    static : tuple of str
-        Columns that patients have once.
-    gap_type : DataType
-        Of the gaps, which stand in the place of times among what visits have.
-    """
-    once, each = [], []
-    for column in schema.columns:
-        if column.role == "drop":
-            continue
-        if column.role == "time":
-            kind = "numeric" if pa.types.is_floating(gap_type) else "integer"
-            gap = Column(name=column.name, kind=kind, arrow_type=str(gap_type), nullable=True)
-            each.insert(0, gap)
-            once.append(replace(column, role="feature"))
-        elif column.role == "patient" or column.name in static:
-            once.append(column)
-        else:
-            each.append(column)
-    return Schema(tuple(once)), Schema(tuple(each))
-
-
-def _first_time(static: TableEncoder, time: str) -> NumericColumn | None:
-    """Give the column of the first visit's time where it is a number, and not the same for all."""
-    column = static.plan[time]
-    if time not in static.modelled or not isinstance(column, NumericColumn):
-        return None
-    return None if pa.types.is_temporal(value_type(column.data_type)) else column
-
-
-def put_gaps(table: pa.Table, time: str, gaps: pa.Array) -> pa.Table:
-    """Put gaps in the place of times, null at each patient's first visit."""
-    return table.set_column(table.column_names.index(time), time, gaps)
