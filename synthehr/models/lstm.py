@@ -27,6 +27,7 @@ from synthehr.models.masks import draw_masks
 from synthehr.models.sequence_base import SequenceBatch, SequenceModel, Sequences
 from synthehr.models.visit_drawing import draw_visits, from_both_sides, next_visits
 from synthehr.models.visit_network import VisitNetwork
+from synthehr.models.visit_settling import shift_to_shares
 
 HELD_OUT_VISITS = 4096
 """Visits times masks by which held-out patients are scored, at least."""
@@ -35,6 +36,8 @@ BLOCK = 256
 ORDERED_SHARE = 0.5
 NEXT_WEIGHT = 0.5
 """As `ordered_share` and `next_weight` of `AutoregressiveConfig`."""
+SETTLING_ROUNDS = 3
+SETTLING_PATIENTS = 1024
 LONGEST = 4.0
 """Drawing ends at so many times the visits of the patient with most."""
 
@@ -254,6 +257,11 @@ class LSTM(SequenceModel):
         self.eval()
         if self.static is not None:
             self.static.finish(records.static)
+
+    def settle(self, generator: torch.Generator) -> None:
+        """Draw patients, and shift biases by what is off; some rounds of it."""
+        for _ in range(SETTLING_ROUNDS):
+            shift_to_shares(self.visits, self.fields, self.sample(SETTLING_PATIENTS, generator))
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
