@@ -81,5 +81,4 @@ def fit(
         synthesizer = Synthesizer(model, seed=seed, settings=chosen)
         data = read_table(only_table(tables), reading)
     prepared = synthesizer.prepare(data, schema, **common)
-    how = How(dry_run, resume, force, json, quiet)
-    finish_fit(synthesizer, prepared, tables[-1], target, how)
+    finish_fit(synthesizer, prepared, tables[-1], target, How(dry_run, resume, force, json, quiet))

@@ -14,7 +14,9 @@ from synthehr.encode.axis import combined, from_axis, to_axis, value_type
 from synthehr.encode.numeric import NumericColumn
 
 KNOTS = 65
-"""Ranks of the time since the first visit are interpolated between so many."""
+"""Ranks of times are interpolated between so many."""
+DISTINCT = 200
+"""Unless there are no more than so many distinct ones: then each is one."""
 UNITS = (86_400, 3_600, 60, 1)
 """Lengths in seconds, of which gaps are counted in the longest that divides them all."""
 DECIMALS = 9
@@ -146,22 +148,32 @@ def gap_values(column: NumericColumn) -> NDArray[np.float64]:
 
 
 def elapsed_knots(
-    gaps: NDArray[np.float64], starts: NDArray[np.int64], least: int
-) -> NDArray[np.float32]:
-    """Quantiles of the time since the first visit over all visits, ascending, (K,).
+    gaps: NDArray[np.float64],
+    begins: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    least: int,
+) -> NDArray[np.float64]:
+    """Choose times by which visits are ranked, ascending, (K,): all of few, or quantiles.
 
     Parameters
     ----------
     gaps : ndarray of shape (V,)
         0 at each patient's first visit.
+    begins : ndarray of shape (P,)
+        Time of each patient's first visit.
     starts : ndarray of shape (P + 1,), int64
         Where each patient's visits begin.
     least : int
         Times that fewer patients reach are not stored.
     """
     course = np.cumsum(gaps)
-    elapsed = course - np.repeat(course[starts[:-1]], np.diff(starts))
+    owners = np.repeat(np.arange(len(begins)), np.diff(starts))
+    elapsed = np.round(course - (course[starts[:-1]] - begins)[owners], DECIMALS)
+    pairs = np.unique(np.stack([elapsed, owners]), axis=1)
+    times, held = np.unique(pairs[0], return_counts=True)
+    if len(times) <= DISTINCT:
+        return times[held >= least] if (held >= least).any() else times[:0]
     ends = np.sort(elapsed[starts[1:] - 1])
     longest = ends[max(len(ends) - least, 0)]
     places = np.linspace(0, 1, KNOTS)
-    return np.unique(np.quantile(np.minimum(elapsed, longest), places)).astype(np.float32)
+    return np.unique(np.quantile(np.minimum(elapsed, longest), places))

@@ -69,7 +69,7 @@ class PastReader(nn.Module):
         self.recall = nn.Linear(hidden, width, bias=False)
         self.features = nn.Linear(course.width, width, bias=False)
         # What happens at one time alone, such as the end of a stay, smooth features blur.
-        self.when = nn.Embedding(len(fields.elapsed) + 1, width)
+        self.when = nn.Embedding(max(len(fields.elapsed), 1), width)
         nn.init.zeros_(self.when.weight)
 
     def begin(self, once: Tensor) -> Tensor:
@@ -81,7 +81,13 @@ class PastReader(nn.Module):
         return self.recurrent.step(functional.silu(self.visit(codes, known)), state)
 
     def read(
-        self, codes: Tensor, present: Tensor, shown: Tensor, elapsed: Tensor, once: Tensor
+        self,
+        codes: Tensor,
+        present: Tensor,
+        shown: Tensor,
+        elapsed: Tensor,
+        origin: Tensor,
+        once: Tensor,
     ) -> tuple[Past, Tensor]:
         """Read all visits.
 
@@ -94,6 +100,8 @@ class PastReader(nn.Module):
             Cells that are shown.
         elapsed : Tensor of shape (B, T)
             Time of each visit, in mean gaps, in the order of reading.
+        origin : Tensor of shape (B,)
+            Time before the first.
         once : Tensor of shape (B, width)
             What patients have once.
 
@@ -108,13 +116,16 @@ class PastReader(nn.Module):
         start = self.begin(once)
         states = self.recurrent(read, start)
         states = torch.cat([self.hidden(start)[:, None].to(states.dtype), states], 1)
-        return self.course.before_each(codes, shown & self.course.seen(codes), elapsed), states
+        known = shown & self.course.seen(codes)
+        return self.course.before_each(codes, known, elapsed, origin), states
 
     def context(self, past: Past, state: Tensor) -> Tensor:
         """Make contexts, (R, width), of pasts and states, (R, hidden)."""
         if self.training and self.dropout:
             state = functional.dropout(state, self.dropout)
-        features = self.features(self.course.features(past)) + self.when(self.course.bins(past))
+        features = self.features(self.course.features(past)) + self.when(
+            self.course.bins(past.elapsed)
+        )
         return self.last(past.last, past.seen) + features + self.recall(state)
 
     def hidden(self, state: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from synthehr.encode.axis import value_type
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.gaps import VisitClock, elapsed_knots
-from synthehr.encode.sequence import SequenceCodes, SequenceEncoder, once_and_each, put_gaps
+from synthehr.encode.sequence import SequenceCodes, SequenceEncoder
+from synthehr.encode.visit_columns import beginnings, once_and_each, put_gaps
 from synthehr.errors import InputError
 from synthehr.io.visits import VisitTable
 from synthehr.models.sequence_base import Sequences
@@ -212,14 +213,17 @@ def measure_visits(
     dealt = put_gaps(dealt, time, _stretched(dealt[time], starts, spans))
     gaps = np.asarray(dealt[time].combine_chunks().fill_null(0), np.float64)
     mean_gap = max(gaps.sum() / max(len(gaps) - rows, 1), 1e-9)
+    static = encoder_of(once.table, None, parts.once.schema, parts.once.table.schema, config)
+    begins = beginnings(static, once.table[time], time)
+    knots = elapsed_knots(gaps, begins, starts, config.rare_patients) / mean_gap
     encoder = SequenceEncoder(
         tuple(column.name for column in schema.kept),
         patient,
         time,
         parts.clock,
-        encoder_of(once.table, None, parts.once.schema, parts.once.table.schema, config),
+        static,
         encoder_of(each.table, None, parts.each.schema, parts.each.table.schema, config),
-        elapsed_knots(gaps / mean_gap, starts, config.rare_patients),
+        knots.astype(np.float32),
         mean_gap,
         float(starts[-1] / rows),
     )

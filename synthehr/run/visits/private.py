@@ -83,12 +83,10 @@ def prepare_private_visits(
     _check_layout(visits)
     privacy = privacy_config(options.settings.get("privacy", {}), cls)
     table, starts = first_visits(visits.table, visits.offsets(), privacy.max_visits)
-    named = replace(options, patient=visits.patient)
-    source = Source(visits.table, visits.pandas_types, ())
-    whole = with_time(settled_schema(source, schema, named), visits.time)
+    whole = _whole_schema(visits, schema, options)
+    owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     if not options.privacy.discover:
         domains_of(whole, table.schema)
-    owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     settled, budget, ledger = declared(whole, table, owners, options.privacy)
     parts = parts_of(visits, table, starts, settled, privacy.max_visits)
     training = private_training(
@@ -108,12 +106,9 @@ def prepare_private_visits(
     )
     encoder = made_up.encoder
     codes = Sequences.of(encoder.encode(table, starts))
+    tokens, noise = codes.static[:, 0].numpy(), plan.pairs.noise_multiplier
     pairs, of_pairs = measure_pairs(
-        codes.static[:, 0].numpy(),
-        encoder.fields.static,
-        None,
-        rows=budget.patients,
-        multiplier=plan.pairs.noise_multiplier,
+        tokens, encoder.fields.static, None, rows=budget.patients, multiplier=noise
     )
     model, config = built_sequences(encoder.fields, budget.patients, options)
     plan = replace(plan, looks=rehearse_visits(model, encoder.fields))
@@ -208,6 +203,13 @@ def check_static(visits: VisitTable, static: Sequence[str] | None) -> None:
             hint="name them with --static sex,arm (--static '' for none), or give a table of "
             "patients and one of visits",
         )
+
+
+def _whole_schema(visits: VisitTable, schema: Schema | None, options: Options) -> Schema:
+    """Settle the schema that was declared, with the patient and the time of the visits."""
+    source = Source(visits.table, visits.pandas_types, ())
+    named = replace(options, patient=visits.patient)
+    return with_time(settled_schema(source, schema, named), visits.time)
 
 
 def _check_layout(visits: VisitTable) -> None:
