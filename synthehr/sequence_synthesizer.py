@@ -169,7 +169,8 @@ class SequenceSynthesizer:
         on_text, pii : str
             What to do with columns of free text, and with likely direct identifiers.
         privacy : Privacy, optional
-            Makes the fit differentially private.
+            Makes the fit differentially private, by patient; `schema` and, of one long table,
+            `static` are needed then.
         rules : Rules or path, optional
             Rules that sampled visits keep.
 

@@ -39,9 +39,7 @@ def fit(
     public_rows: options.PublicRows = None,
     discover: options.Discover = False,
     setting: options.Setting = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A TOML file of settings.")
-    ] = None,
+    config: options.ConfigFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show schema and plan; train and write nothing.")
     ] = False,

@@ -53,6 +53,7 @@ VisitTime = Annotated[
         "--time", metavar="COL", help="The column that tells when a visit was: learn visits."
     ),
 ]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 Static = Annotated[
     str | None,
     typer.Option(

@@ -36,6 +36,10 @@ from synthehr.models.visit_learning import (
     visit_training,
 )
 from synthehr.models.visit_network import VisitNetwork
+from synthehr.models.visit_settling import shift_to_shares
+
+SETTLING_ROUNDS = 3
+SETTLING_PATIENTS = 1024
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,11 @@ class LSTM(SequenceModel):
         self.eval()
         if self.static is not None:
             self.static.finish(records.static)
+
+    def settle(self, generator: torch.Generator) -> None:
+        """Draw patients, and shift biases by what is off; some rounds of it."""
+        for _ in range(SETTLING_ROUNDS):
+            shift_to_shares(self.visits, self.fields, self.sample(SETTLING_PATIENTS, generator))
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:

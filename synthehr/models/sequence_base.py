@@ -241,3 +241,6 @@ class SequenceModel(nn.Module, ABC):
 
     def finish(self, records: Sequences) -> None:
         """Do what is left to do after training, with the patients trained on."""
+
+    def settle(self, generator: torch.Generator) -> None:
+        """Bring what is drawn nearer to the shares of the fields; no patient is looked at."""

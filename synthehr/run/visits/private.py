@@ -92,14 +92,8 @@ def prepare_private_visits(
     training = private_training(
         budget, {**cls.private_settings.get("train", {}), **options.settings.get("train", {})}
     )
-    plan = planned(
-        budget,
-        privacy,
-        questions=parts.questions,
-        steps=training.steps,
-        batch_size=training.batch_size,
-        looks=1,
-    )
+    sizes = {"steps": training.steps, "batch_size": training.batch_size}
+    plan = planned(budget, privacy, questions=parts.questions, looks=1, **sizes)
     check_number(len(starts) - 1, budget)
     encoding = apply(CODING, options.settings.get("encode", {}))
     made_up = measure_visits(
@@ -191,6 +185,7 @@ def train_private_visits(
     )
     model.finish(private.course.to(runtime.device))
     settle(1, 1e-3, mix(seed, 1))
+    model.cpu().settle(random.manual_seed(mix(seed, 2)))
     return history, part.planned()
 
 
