@@ -27,6 +27,7 @@ def fit(
     patient: options.Patient = None,
     visit_time: options.VisitTime = None,
     visit_format: options.VisitFormat = None,
+    static: options.Static = None,
     rules: options.RulesFile = None,
     holdout: options.Holdout = None,
     max_minutes: options.MaxMinutes = None,
@@ -52,7 +53,7 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn a table, or with --time the visits of patients, and write a model file."""
-    from synthehr.commands.visits import learns_visits, only_table, visit_data
+    from synthehr.commands.visits import learns_visits, named, only_table, visit_data
     from synthehr.io import check_target
     from synthehr.privacy.config import asked
     from synthehr.run.choices import settings_of
@@ -77,10 +78,9 @@ def fit(
     if of_visits:
         synthesizer = SequenceSynthesizer(model, seed=seed, settings=chosen)
         data = visit_data(tables, reading)
-        common |= {"time": visit_time, "format": visit_format}
+        common |= {"time": visit_time, "format": visit_format, "static": named(static)}
     else:
         synthesizer = Synthesizer(model, seed=seed, settings=chosen)
         data = read_table(only_table(tables), reading)
     prepared = synthesizer.prepare(data, schema, **common)
-    how = How(dry_run, resume, force, json, quiet)
-    finish_fit(synthesizer, prepared, tables[-1], target, how)
+    finish_fit(synthesizer, prepared, tables[-1], target, How(dry_run, resume, force, json, quiet))

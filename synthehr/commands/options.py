@@ -53,6 +53,14 @@ VisitTime = Annotated[
         "--time", metavar="COL", help="The column that tells when a visit was: learn visits."
     ),
 ]
+Static = Annotated[
+    str | None,
+    typer.Option(
+        "--static",
+        metavar="COL,COL",
+        help="Columns of visits that a patient has once; else those that never change within one.",
+    ),
+]
 VisitFormat = Annotated[
     str | None,
     typer.Option(

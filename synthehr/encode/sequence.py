@@ -9,7 +9,6 @@ patient's clock can start anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -23,8 +22,8 @@ from synthehr.encode.gaps import VisitClock, elapsed_knots, gap_values
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.table import TableEncoder
+from synthehr.encode.visit_columns import beginnings, first_time, once_and_each, put_gaps
 from synthehr.errors import SchemaError
-from synthehr.schema.column import Column
 from synthehr.schema.table import Schema
 
 
@@ -41,8 +40,13 @@ class SequenceFields(NamedTuple):
         Which of these is the gap; None where every gap is the same.
     gaps : ndarray of shape (size, parts), float32
         Length of each part of each token of the gap, in mean gaps; 0 for null.
+    origin : int or None
+        Which of the static columns is the time of the first visit; None where visits are told
+        by dates, or all patients begin at one time: then each patient's time begins at 0.
+    origins : ndarray of shape (size, parts), float32
+        Time of each part of each of its tokens, in mean gaps since the earliest.
     elapsed : ndarray of shape (K,), float32
-        Times since a patient's first visit by which visits are ranked, in mean gaps.
+        Times by which visits are ranked, in mean gaps.
     mean_visits : float
         Mean number of visits of a patient.
     """
@@ -51,6 +55,8 @@ class SequenceFields(NamedTuple):
     visits: Fields
     gap: int
     gaps: NDArray[np.float32]
+    origin: int | None
+    origins: NDArray[np.float32]
     elapsed: NDArray[np.float32]
     mean_visits: float
 
@@ -120,11 +126,15 @@ class SequenceEncoder:
                 "too few patients have more than one visit to learn the time between visits",
                 hint="fit without --time: each record then stands for itself",
             )
+        first = first_time(static, time)
+        earliest = np.zeros((1, 1)) if first is None else gap_values(first)
         self.fields = SequenceFields(
             static.fields,
             visits.fields,
             visits.modelled.index(time),
             (gap_values(column) / mean_gap).astype(np.float32),
+            None if first is None else static.modelled.index(time),
+            ((earliest - earliest.min()) / mean_gap).astype(np.float32),
             knots,
             mean_visits,
         )
@@ -176,9 +186,9 @@ class SequenceEncoder:
         assert patient is not None and time is not None
         clock, gaps = VisitClock.fit(table[time], time, starts)
         owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        once, each = _schemas(schema, static, clock.gap_type)
+        once, each = once_and_each(schema, static, clock.gap_type)
         visits = TableEncoder.fit(
-            _with_gaps(table, time, gaps), each, patients=owners, config=config, rng=rng
+            put_gaps(table, time, gaps), each, patients=owners, config=config, rng=rng
         )
         first = table.take(pa.array(starts[:-1]))
         encoder = TableEncoder.fit(
@@ -186,7 +196,8 @@ class SequenceEncoder:
         )
         values = np.asarray(gaps.fill_null(0), np.float64)
         mean_gap = max(values.sum() / max(len(values) - len(first), 1), 1e-9)
-        knots = elapsed_knots(values / mean_gap, starts, config.rare_patients)
+        begins = beginnings(encoder, first[time], time)
+        knots = elapsed_knots(values, begins, starts, config.rare_patients) / mean_gap
         return cls(
             tuple(column.name for column in schema.columns if column.role != "drop"),
             patient,
@@ -194,7 +205,7 @@ class SequenceEncoder:
             clock,
             encoder,
             visits,
-            knots,
+            knots.astype(np.float32),
             mean_gap,
             len(values) / len(first),
         )
@@ -208,7 +219,7 @@ class SequenceEncoder:
     def with_gaps(self, table: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
         """Put gaps in the place of times."""
         gaps = self.clock.gaps(table[self.time], self.time, starts)
-        return _with_gaps(table, self.time, gaps)
+        return put_gaps(table, self.time, gaps)
 
     def decode(
         self,
@@ -297,27 +308,3 @@ class SequenceEncoder:
             content["mean_gap"],
             content["mean_visits"],
         )
-
-
-def _schemas(
-    schema: Schema, static: tuple[str, ...], gap_type: pa.DataType
-) -> tuple[Schema, Schema]:
-    """Split a schema into what patients have once and what visits have, time in both."""
-    once, each = [], []
-    for column in schema.columns:
-        if column.role == "drop":
-            continue
-        if column.role == "time":
-            kind = "numeric" if pa.types.is_floating(gap_type) else "integer"
-            gap = Column(name=column.name, kind=kind, arrow_type=str(gap_type), nullable=True)
-            each.insert(0, gap)
-            once.append(replace(column, role="feature"))
-        elif column.role == "patient" or column.name in static:
-            once.append(column)
-        else:
-            each.append(column)
-    return Schema(tuple(once)), Schema(tuple(each))
-
-
-def _with_gaps(table: pa.Table, time: str, gaps: pa.Array) -> pa.Table:
-    return table.set_column(table.column_names.index(time), time, gaps)

@@ -103,12 +103,34 @@ class LSTM(SequenceModel):
     """
 
     Config: ClassVar[type] = LSTMConfig
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {
+            "hidden": 48,
+            "width": 96,
+            "blocks": 1,
+            "embedding": 8,
+            "frequencies": 2,
+            "own_share": 1.0,
+            "forgetting": 0.0,
+        },
+        "train": {"steps": 800, "batch_size": 512},
+        "privacy": {"marginals": 0.5},
+    }
+    private_only: ClassVar[Mapping[str, Any]] = {
+        # Norms are taken layer by layer, and shared slopes are no layer.
+        "head_frequencies": 0,
+        # Its numbers are drawn for the visits that there are, not for those that may be.
+        "dropout": 0.0,
+        # No patient may go through a layer twice.
+        "whole_share": 0.0,
+    }
 
     def __init__(self, fields: SequenceFields, config: LSTMConfig) -> None:
         super().__init__()
         self.fields = fields
         self.config = config
-        self.static = static_model(fields)
+        private = all(getattr(config, key) == value for key, value in self.private_only.items())
+        self.static = static_model(fields, private=private)
         self.visits = VisitNetwork(
             fields,
             cell=config.cell,
@@ -169,7 +191,7 @@ class LSTM(SequenceModel):
         """Yield the losses of what patients have once, and of their visits, in nats."""
         yield from static_losses(self.static, batch, step)
         config = self.config
-        asked = lesson(
+        batch, asked = lesson(
             batch,
             self.visits.course,
             step,

@@ -199,7 +199,7 @@ class LSTMGAN(SequenceModel):
         yield from static_losses(self.static, batch, step)
         config, random = self.config, batch.generator
         course = self.autoencoder.visits.course
-        asked = lesson(
+        batch, asked = lesson(
             batch,
             course,
             step,

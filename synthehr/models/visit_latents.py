@@ -62,8 +62,10 @@ class VisitAutoencoder(nn.Module):
             How many visits are read, from the first.
         """
         once = self.visits.once_of(batch.static)
-        elapsed = self.visits.course.lengths(batch.visits).cumsum(1)
-        past, states = self.reader.read(batch.visits, shown, elapsed, once)
+        course = self.visits.course
+        origin = course.origin(batch.static)
+        elapsed = course.lengths(batch.visits).cumsum(1) + origin[:, None]
+        past, states = self.reader.read(batch.visits, batch.present, shown, elapsed, origin, once)
         rows = torch.arange(len(until), device=until.device)
         end = Past(*(part[rows, until] for part in past))
         context = self.reader.context(end, states[rows, until]) + once

@@ -47,8 +47,8 @@ class Lesson(NamedTuple):
 
 def lesson(
     batch: SequenceBatch, course: Course, step: int, *, forgetting: float, whole_share: float
-) -> Lesson:
-    """Draw the lesson of a step.
+) -> tuple[SequenceBatch, Lesson]:
+    """Draw the lesson of a step, and leave blanks out of its patients.
 
     Parameters
     ----------
@@ -62,17 +62,22 @@ def lesson(
         See `synthehr.models.lstm.LSTMConfig`.
     """
     present, random = batch.present, batch.generator
-    noise = torch.rand(*present.shape, course.columns, generator=random, device=present.device)
+    cells = (*present.shape, course.columns)
+    noise = torch.rand(*cells, generator=random, device=present.device)
     shown = present[..., None] & (noise >= forgetting)
-    known, weights = _masks(int(present.sum()), course.columns, random, NEXT_WEIGHT)
+    known, weights = _masks(present.numel(), course.columns, random, NEXT_WEIGHT)
+    batch, shown, known, weights = batch.without_blanks(
+        shown, known.view(cells), weights.view(cells)
+    )
+    known, weights = known[batch.present], weights[batch.present]
     if int((step + 1) * whole_share) <= int(step * whole_share):
-        return Lesson(shown, known, weights, False)
+        return batch, Lesson(shown, known, weights, False)
     # Only values are learned here, as if nobody knew whether a null cell has one. The gap
     # before a visit is always known.
     seen = course.seen(batch.visits)
     is_gap = torch.arange(course.columns, device=known.device) == course.gap
-    here = seen[present] & ~is_gap
-    return Lesson(shown & (seen | is_gap), (known & here) | is_gap, weights * here, True)
+    here = seen[batch.present] & ~is_gap
+    return batch, Lesson(shown & (seen | is_gap), (known & here) | is_gap, weights * here, True)
 
 
 def lesson_losses(
@@ -98,18 +103,20 @@ def held_out_visits(
     return total / repeats / len(records)
 
 
-def static_model(fields: SequenceFields) -> Autoregressive | None:
+def static_model(fields: SequenceFields, *, private: bool = False) -> Autoregressive | None:
     """Make the model of what patients have once; None where there are no such columns."""
     if not fields.static:
         return None
-    config = Autoregressive.sized(fields.static, 1_000, {"factors": 0})
+    settings = Autoregressive.private_settings["model"] if private else {"factors": 0}
+    config = Autoregressive.sized(fields.static, 1_000, settings)
     return Autoregressive.build(fields.static, config)
 
 
 def static_losses(static: Autoregressive | None, batch: SequenceBatch, step: int) -> Iterator[Loss]:
     """Yield the losses of what patients have once."""
     if static is not None:
-        for loss in static.losses(Batch(batch.static, None, batch.generator), step):
+        once = Batch(batch.static, None, batch.generator, filled=batch.filled)
+        for loss in static.losses(once, step):
             yield loss._replace(child="static")
 
 
@@ -133,7 +140,7 @@ def visit_training(fields: SequenceFields, n_patients: int) -> TrainConfig:
     visits = n_patients * fields.mean_visits
     per_batch = 256 if visits < 3_000 else 1_024 if visits < 30_000 else 4_096
     batch = max(8, min(512, round(per_batch / fields.mean_visits)))
-    epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 22
+    epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 28
     return TrainConfig(
         steps=max(500, round(epochs * n_patients / batch)),
         batch_size=batch,

@@ -20,7 +20,9 @@ from synthehr.encode.sequence import SequenceFields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.cells import CellReader
 from synthehr.models.course import Course, Past
-from synthehr.models.past_reader import PastReader, State
+from synthehr.models.owners import rows_owned_by
+from synthehr.models.past_reader import PastReader
+from synthehr.models.recurrent import CellName
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 
 STOP_WIDTH = 64
@@ -35,21 +37,21 @@ class Memory(NamedTuple):
     ----------
     past : Past
         Of B patients.
-    state : State
+    state : Tensor of shape (B, …)
         Of the recurrent network that reads forwards.
     once : Tensor of shape (B, width)
         What holds for the whole patient, as a summand of the context.
     """
 
     past: Past
-    state: State
+    state: Tensor
     once: Tensor
 
     def rows(self, index: Tensor) -> Memory:
         """Keep some patients."""
         return Memory(
             Past(*(part[index] for part in self.past)),
-            tuple(part[:, index] for part in self.state),
+            self.state[index],
             self.once[index],
         )
 
@@ -61,10 +63,7 @@ class Memory(NamedTuple):
 
         return Memory(
             Past(*(either(*pair) for pair in zip(self.past, other.past, strict=True))),
-            tuple(
-                either(mine.transpose(0, 1), theirs.transpose(0, 1)).transpose(0, 1).contiguous()
-                for mine, theirs in zip(self.state, other.state, strict=True)
-            ),
+            either(self.state, other.state),
             self.once,
         )
 
@@ -92,7 +91,7 @@ class VisitNetwork(nn.Module):
         self,
         fields: SequenceFields,
         *,
-        cell: str,
+        cell: CellName,
         hidden: int,
         width: int,
         blocks: int,
@@ -147,7 +146,7 @@ class VisitNetwork(nn.Module):
         self.latent = nn.Linear(latent, width, bias=False) if latent else None
         self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), nn.Linear(STOP_WIDTH, 1))
         even = -math.log(max(fields.mean_visits - 1, 0.1))
-        self.register_buffer("hazard", torch.full((len(fields.elapsed) + 1,), even))
+        self.register_buffer("hazard", torch.full((max(len(fields.elapsed), 1),), even))
 
     hazard: Tensor
 
@@ -158,8 +157,9 @@ class VisitNetwork(nn.Module):
         """
         lengths = self.course.lengths(records.visits.long()).cumsum(0)
         last = records.starts[1:] - 1
-        elapsed = lengths - lengths[records.starts[:-1]].repeat_interleave(records.lengths)
-        stretch = torch.searchsorted(self.course.knots, elapsed, right=True)
+        begins = self.course.origin(records.static.long()) - lengths[records.starts[:-1]]
+        elapsed = lengths + begins.repeat_interleave(records.lengths)
+        stretch = self.course.bins(elapsed)
         visits = torch.bincount(stretch, minlength=len(self.hazard))
         ends = torch.bincount(stretch[last], minlength=len(self.hazard))
         even = len(last) / len(stretch)
@@ -168,12 +168,13 @@ class VisitNetwork(nn.Module):
 
     def odds_of_end(self, context: Tensor, past: Past) -> Tensor:
         """Log odds that the last visit was the last of all, (R,)."""
-        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past)]
+        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past.elapsed)]
 
     def begin(self, static: Tensor, latent: Tensor | None = None) -> Memory:
         """Start with what patients have once, of codes (B, 2, S), and latents (B, L)."""
         once = self.once_of(static, latent)
-        return Memory(self.course.nothing(len(static)), self.behind.begin(once), once)
+        past = self.course.nothing(self.course.origin(static))
+        return Memory(past, self.behind.begin(once), once)
 
     def proceed(self, memory: Memory, codes: Tensor, known: Tensor) -> Memory:
         """Take in one more visit, of codes (B, 2, D) with known cells (B, D)."""
@@ -183,7 +184,7 @@ class VisitNetwork(nn.Module):
 
     def context(self, memory: Memory) -> Tensor:
         """Say what is known before the next visit, (B, width)."""
-        return self.behind.context(memory.past, memory.state[0][0]) + memory.once
+        return self.behind.context(memory.past, self.behind.hidden(memory.state)) + memory.once
 
     def losses(
         self,
@@ -212,8 +213,11 @@ class VisitNetwork(nn.Module):
         place = past.visits
         left = batch.present.sum(1)[owners] - place
         cells = batch.visits[batch.present]
-        losses = (self.block.cross_entropy(cells, known, context[left > 0]) * weights).sum(1)
-        odds = self.odds_of_end(context, past)[place > 0]
+        with rows_owned_by(owners[left > 0]):
+            losses = self.block.cross_entropy(cells, known, context[left > 0])
+        with rows_owned_by(owners):
+            odds = self.odds_of_end(context, past)[place > 0]
+        losses = (losses * weights).sum(1)
         ended = (left[place > 0] == 0).float()
         ends = functional.binary_cross_entropy_with_logits(odds, ended, reduction="none")
         return losses.new_zeros(len(once)).index_add(0, owners[left > 0], losses + ends)
@@ -252,13 +256,16 @@ class VisitNetwork(nn.Module):
         Tensor of shape (R + B, width), Past, Tensor of shape (R + B,), int64
             Contexts, what they are made of, and whose they are.
         """
-        elapsed = self.course.lengths(batch.visits).cumsum(1)
-        past, states = self.behind.read(batch.visits, shown, elapsed, once)
+        origin = self.course.origin(batch.static)
+        elapsed = self.course.lengths(batch.visits).cumsum(1) + origin[:, None]
+        past, states = self.behind.read(batch.visits, batch.present, shown, elapsed, origin, once)
         steps = torch.arange(states.shape[1], device=states.device)
         reached = steps <= batch.present.sum(1, keepdim=True)
         owners = reached.nonzero()[:, 0]
         here = Past(*(part[reached] for part in past))
-        return self.behind.context(here, states[reached]) + once[owners], here, owners
+        with rows_owned_by(owners):
+            context = self.behind.context(here, states[reached])
+        return context + once[owners], here, owners
 
     def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
         """Say what the visits after each of R visits tell of it, (R, width)."""
@@ -270,9 +277,9 @@ class VisitNetwork(nn.Module):
         rows = torch.arange(len(turned), device=turned.device)[:, None]
         elapsed = self.course.lengths(batch.visits).cumsum(1)
         to_end = (elapsed.gather(1, lengths - 1) - elapsed)[rows, turned]
-        past, states = self.ahead.read(
-            batch.visits[rows, turned], shown[rows, turned], to_end, once
-        )
+        visits, seen = batch.visits[rows, turned], shown[rows, turned]
+        start = torch.zeros_like(to_end[:, 0])
+        past, states = self.ahead.read(visits, here, seen, to_end, start, once)
         after = Past(*(part[rows, turned][here] for part in past))
         return self.ahead.context(after, states[rows, turned][here])
 
