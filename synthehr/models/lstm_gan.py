@@ -85,7 +85,7 @@ class LSTMGANConfig:
     whole_share: float = 0.25
     latent: int = 24
     beta: float = 0.3
-    penalty: float = 0.3
+    penalty: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
