@@ -3,13 +3,15 @@
 What is constant within every patient is encoded once a patient, the rest once a visit. Time is
 two columns of the codes: among the static ones the time of a patient's first visit, among the
 visits' the gap since the visit before, null at the first. So time never runs backwards, and a
-patient's clock can start anywhere.
+patient's clock can start anywhere. Columns that never fall, or never rise, are two in the same
+way: see `synthehr.encode.climbs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -17,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthehr.encode.categorical import CategoricalColumn
+from synthehr.encode.climbs import Climb, climbed, replaced
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
 from synthehr.encode.gaps import VisitClock, elapsed_knots, gap_values
@@ -91,6 +94,8 @@ class SequenceEncoder:
         See `SequenceFields.elapsed`.
     mean_gap, mean_visits : float
         Of the fitted patients.
+    climbs : mapping from name to Climb
+        Columns that are encoded as steps from a first value.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class SequenceEncoder:
         knots: NDArray[np.float32],
         mean_gap: float,
         mean_visits: float,
+        climbs: Mapping[str, Climb] = MappingProxyType({}),
     ) -> None:
         self.names = names
         self.patient = patient
@@ -114,6 +120,7 @@ class SequenceEncoder:
         self.knots = knots
         self.mean_gap = mean_gap
         self.mean_visits = mean_visits
+        self.climbs = dict(climbs)
         column = visits.plan[time]
         if not isinstance(column, NumericColumn):
             raise SchemaError(
@@ -148,6 +155,8 @@ class SequenceEncoder:
         static: tuple[str, ...],
         config: EncodeConfig,
         rng: np.random.Generator,
+        *,
+        falling: Mapping[str, bool] = MappingProxyType({}),
     ) -> SequenceEncoder:
         """Learn how to encode patients and visits.
 
@@ -165,6 +174,8 @@ class SequenceEncoder:
             Limits.
         rng : Generator
             Handed on to the encoders of both tables.
+        falling : mapping from name to bool
+            Columns of visits that never rise (true) or never fall (false).
 
         Raises
         ------
@@ -176,11 +187,13 @@ class SequenceEncoder:
         assert patient is not None and time is not None
         clock, gaps = VisitClock.fit(table[time], time, starts)
         owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        once, each = _schemas(schema, static, clock.gap_type)
+        climbs = {name: Climb(table[name].type, falls) for name, falls in falling.items()}
+        kinds = {name: climb.step_type for name, climb in climbs.items()}
+        once, each = _schemas(schema, static, {time: clock.gap_type, **kinds})
+        first, steps = climbed(climbs, table, starts)
         visits = TableEncoder.fit(
-            _with_gaps(table, time, gaps), each, patients=owners, config=config, rng=rng
+            replaced(steps, {time: gaps}), each, patients=owners, config=config, rng=rng
         )
-        first = table.take(pa.array(starts[:-1]))
         encoder = TableEncoder.fit(
             first, once, patients=np.arange(len(first)), config=config, rng=rng
         )
@@ -197,18 +210,19 @@ class SequenceEncoder:
             knots,
             mean_gap,
             len(values) / len(first),
+            climbs,
         )
 
     def encode(self, table: pa.Table, starts: NDArray[np.int64]) -> SequenceCodes:
         """Turn visits, sorted by patient and time, into codes."""
-        first = table.take(pa.array(starts[:-1]))
-        visits = self.visits.encode(self.with_gaps(table, starts))
+        first, _ = climbed(self.climbs, table, starts)
+        visits = self.visits.encode(self.with_steps(table, starts))
         return SequenceCodes(self.static.encode(first), visits, starts)
 
-    def with_gaps(self, table: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
-        """Put gaps in the place of times."""
+    def with_steps(self, table: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
+        """Put gaps in the place of times, and steps in that of columns that climb."""
         gaps = self.clock.gaps(table[self.time], self.time, starts)
-        return _with_gaps(table, self.time, gaps)
+        return replaced(climbed(self.climbs, table, starts)[1], {self.time: gaps})
 
     def decode(
         self,
@@ -232,16 +246,20 @@ class SequenceEncoder:
             Number of patients decoded before these, so that ids go on.
         """
         static = self.static.decode(codes.static, rng, bounds=bounds, first=first)
-        visits = self.visits.decode(codes.visits, rng)
-        owners = np.repeat(np.arange(len(codes.starts) - 1), np.diff(codes.starts))
-        once = static.take(pa.array(owners))
-        times = self.clock.times(static[self.time], visits[self.time], codes.starts)
-        arrays = []
-        for name in self.names:
-            if name == self.time:
-                arrays.append(times)
-            else:
-                arrays.append((visits if name in visits.column_names else once)[name])
+        return self.assembled(static, self.visits.decode(codes.visits, rng), codes.starts)
+
+    def assembled(self, static: pa.Table, visits: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
+        """Put together what patients have once, (P rows), and their visits with steps, (V rows)."""
+        once = static.take(pa.array(np.repeat(np.arange(len(starts) - 1), np.diff(starts))))
+        summed = {self.time: self.clock.times(static[self.time], visits[self.time], starts)}
+        for name, climb in self.climbs.items():
+            summed[name] = climb.values(static[name], visits[name], starts)
+        arrays = [
+            summed[name]
+            if name in summed
+            else (visits if name in visits.column_names else once)[name]
+            for name in self.names
+        ]
         return pa.table(arrays, names=list(self.names))
 
     def describe(self) -> list[dict[str, Any]]:
@@ -264,6 +282,7 @@ class SequenceEncoder:
             "clock": self.clock.state(),
             "mean_gap": self.mean_gap,
             "mean_visits": self.mean_visits,
+            "climbs": {name: climb.state() for name, climb in self.climbs.items()},
         }
         return content, arrays | {"elapsed": self.knots}
 
@@ -296,28 +315,26 @@ class SequenceEncoder:
             arrays["elapsed"],
             content["mean_gap"],
             content["mean_visits"],
+            {name: Climb.from_state(each) for name, each in content.get("climbs", {}).items()},
         )
 
 
 def _schemas(
-    schema: Schema, static: tuple[str, ...], gap_type: pa.DataType
+    schema: Schema, static: tuple[str, ...], steps: Mapping[str, pa.DataType]
 ) -> tuple[Schema, Schema]:
-    """Split a schema into what patients have once and what visits have, time in both."""
+    """Split a schema into what patients have once and what visits have; what is summed in both."""
     once, each = [], []
     for column in schema.columns:
         if column.role == "drop":
             continue
-        if column.role == "time":
-            kind = "numeric" if pa.types.is_floating(gap_type) else "integer"
-            gap = Column(name=column.name, kind=kind, arrow_type=str(gap_type), nullable=True)
-            each.insert(0, gap)
+        if column.name in steps:
+            kind = "numeric" if pa.types.is_floating(steps[column.name]) else "integer"
+            arrow = str(steps[column.name])
+            step = Column(name=column.name, kind=kind, arrow_type=arrow, nullable=True)
+            each.insert(0 if column.role == "time" else len(each), step)
             once.append(replace(column, role="feature"))
         elif column.role == "patient" or column.name in static:
             once.append(column)
         else:
             each.append(column)
     return Schema(tuple(once)), Schema(tuple(each))
-
-
-def _with_gaps(table: pa.Table, time: str, gaps: pa.Array) -> pa.Table:
-    return table.set_column(table.column_names.index(time), time, gaps)

@@ -235,7 +235,7 @@ class LSTM(SequenceModel):
         else:
             static = self.static.sample(n, given, generator)
         most = int(LONGEST * int(self.most_visits))
-        return draw_visits(self.visits, self.fields, static, most, generator)
+        return draw_visits(self.visits, self.fields, static, most, generator, given.of_visits)
 
     @torch.no_grad()
     def proceed(

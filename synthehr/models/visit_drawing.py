@@ -7,7 +7,7 @@ from torch import Tensor
 
 from synthehr.encode.sequence import SequenceFields
 from synthehr.errors import ConfigError
-from synthehr.models.base import OPEN
+from synthehr.models.base import OPEN, Legal
 from synthehr.models.completing import complete_records
 from synthehr.models.sequence_base import Sequences
 from synthehr.models.visit_network import Memory, VisitNetwork
@@ -19,6 +19,7 @@ def draw_visits(
     static: Tensor,
     most: int,
     generator: torch.Generator,
+    legal: Legal | None = None,
 ) -> Sequences:
     """Draw all visits of patients side by side; who has had the last one drops out.
 
@@ -34,13 +35,15 @@ def draw_visits(
         No patient has more visits.
     generator : torch.Generator
         The source of randomness.
+    legal : Legal or None
+        See `Given.of_visits`.
     """
     device = static.device
     here = torch.arange(len(static), device=device)
     memory = network.begin(static)
     owners, drawn = [], []
     for _ in range(most):
-        memory, codes = _next(network, fields, memory, generator)
+        memory, codes = _next(network, fields, memory, generator, legal, static[here])
         owners.append(here)
         drawn.append(codes)
         odds = network.odds_of_end(network.context(memory), memory.past)
@@ -123,7 +126,12 @@ def from_both_sides(
 
 
 def _next(
-    network: VisitNetwork, fields: SequenceFields, memory: Memory, generator: torch.Generator
+    network: VisitNetwork,
+    fields: SequenceFields,
+    memory: Memory,
+    generator: torch.Generator,
+    legal: Legal | None = None,
+    static: Tensor | None = None,
 ) -> tuple[Memory, Tensor]:
     """Draw the next visit of each patient, (B, 2, D), and take it in."""
     codes = torch.full_like(memory.past.last, OPEN)
@@ -138,6 +146,8 @@ def _next(
         codes,
         {fields.gap: torch.arange(field.size) == field.null},
         generator,
+        legal,
         context=network.context(memory),
+        once=static,
     )
     return network.proceed(memory, codes, torch.ones_like(codes[:, 0], dtype=torch.bool)), codes

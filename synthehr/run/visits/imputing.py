@@ -95,7 +95,7 @@ def visit_holes(
     keep_null: Sequence[str] = (),
 ) -> Holes:
     """Find the cells of visits that are to be filled; parameters as of `imputed_visits`."""
-    visits = encoder.with_gaps(table, starts)
+    visits = encoder.with_steps(table, starts)
     visits = visits.select([name for name in visits.column_names if name in encoder.visits.plan])
     return find_holes(visits, encoder.visits, columns, (encoder.time, *keep_null))
 

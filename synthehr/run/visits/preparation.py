@@ -18,7 +18,9 @@ from synthehr.errors import ConfigError, InputError, TrainingError
 from synthehr.io import Source
 from synthehr.io.visits import VisitTable
 from synthehr.models.sequence_base import SequenceModel, Sequences
+from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.run.choices import Options, sequence_class
+from synthehr.run.lawful import learned_rules, learned_schema, monotone, rule_warnings
 from synthehr.run.memory import available
 from synthehr.run.preparation import settle_schema
 from synthehr.schema.column import shown
@@ -59,6 +61,8 @@ class SequencePreparation:
         What the user chose.
     warnings : tuple of str
         What looks odd in the table; no cell value is in it.
+    rules : Rules
+        What sampled visits keep.
     """
 
     visits: VisitTable
@@ -72,6 +76,7 @@ class SequencePreparation:
     encoding: EncodeConfig
     options: Options
     warnings: tuple[str, ...]
+    rules: Rules = NO_RULES
 
     @property
     def patients(self) -> int:
@@ -117,6 +122,7 @@ class SequencePreparation:
             "seed": self.options.seed,
             "schema": self.schema.to_json(),
             "privacy": None,
+            "rules": self.rules.to_json() if self.rules.rules else None,
         }
 
 
@@ -134,10 +140,9 @@ def prepare_sequences(
         raise ConfigError(
             "visits cannot be learned under differential privacy yet", hint="leave out --epsilon"
         )
-    if options.rules.rules:
-        raise ConfigError("visits cannot keep rules yet", hint="leave out --rules")
     settled = settle_visits(visits, schema, options)
-    starts = visits.offsets()
+    rules, starts = options.rules, visits.offsets()
+    learned = learned_schema(rules, settled, visits.table, of_visits=True)
     patients = len(starts) - 1
     if patients < LEAST_PATIENTS:
         raise InputError(
@@ -149,7 +154,13 @@ def prepare_sequences(
     fitted, fitted_starts = chosen(visits.table, starts, ~aside)
     encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
     encoder = SequenceEncoder.fit(
-        fitted, settled, fitted_starts, visits.static, encoding, generator(options.seed, ENCODER)
+        fitted,
+        learned,
+        fitted_starts,
+        visits.static,
+        encoding,
+        generator(options.seed, ENCODER),
+        falling=monotone(rules, learned, visits.static),
     )
     codes = Sequences.of(encoder.encode(fitted, fitted_starts))
     model, config = built_sequences(encoder.fields, len(codes), options)
@@ -165,7 +176,18 @@ def prepare_sequences(
         encoding=encoding,
         training=apply(training, options.settings.get("train", {})),
         options=options,
-        warnings=(*visits.warnings, *doubts(settled, visits.table), *encoder.notes),
+        warnings=(
+            *visits.warnings,
+            *doubts(settled, visits.table),
+            *encoder.notes,
+            *rule_warnings(rules, visits.table, starts),
+        ),
+        rules=learned_rules(
+            rules,
+            fitted,
+            np.repeat(np.arange(len(codes)), np.diff(fitted_starts)),
+            encoding.rare_patients,
+        ),
     )
     left = available()
     if left is not None and prepared.memory > left:
