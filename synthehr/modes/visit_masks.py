@@ -1,4 +1,4 @@
-"""Rules of visits in the terms of a model: columns that patients have once, then those of visits."""
+"""Rules of visits in the terms of a model: what patients have once stands before the rest."""
 
 from __future__ import annotations
 

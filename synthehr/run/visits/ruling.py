@@ -31,11 +31,13 @@ from synthehr.schema.table import Schema
 
 VALUES_AGAIN = (12, 120)
 """Values that are drawn anew within a visit's parts, the first lawful ones of which count."""
-PATIENTS_AGAIN = 3
+MOST_VALUES = 30_000
+"""... but no more than so many at a time, beyond the first of these numbers."""
+PATIENTS_AGAIN = 2
 """Patients that are drawn anew for one that breaks a rule."""
 MOST_ROUNDS = 40
 """How often patients are drawn anew."""
-PATIENCE = 4
+PATIENCE = 1
 """... and how often, if none has kept the rules yet."""
 
 Starts = NDArray[np.int64]
@@ -134,7 +136,7 @@ class VisitLaw:
             wrong = np.flatnonzero(any_broken(self.once, checked))
             if not len(wrong):
                 break
-            rows = np.repeat(wrong, each)
+            rows = _again(wrong, each)
             drawn = once(rows)
             lawful = ~any_broken(self.once, finished(self.once, self.schema, drawn))
             static, _ = first_lawful(static, drawn, rows, lawful)
@@ -151,9 +153,9 @@ class VisitLaw:
         for again, each in enumerate(VALUES_AGAIN):
             wrong = np.flatnonzero(any_broken(self.within, part))
             count.values += len(wrong) if not again else 0
-            if not len(wrong):
+            if not len(wrong) or not free:
                 break
-            rows = np.repeat(wrong, each)
+            rows = _again(wrong, each)
             fresh = {
                 field.column: column.decode(codes[rows, 0, place], codes[rows, 1, place], rng)
                 for place, (field, column) in enumerate(
@@ -263,6 +265,10 @@ def _once(
         return replaced(table, kept)
 
     return decode
+
+
+def _again(wrong: NDArray[np.int64], each: int) -> NDArray[np.int64]:
+    return np.repeat(wrong, min(each, max(VALUES_AGAIN[0], MOST_VALUES // len(wrong))))
 
 
 def _pairs(rules: Rules) -> list[Order]:
