@@ -77,8 +77,7 @@ class Artifact(NamedTuple):
     @property
     def rules(self) -> Rules:
         """Rules that sampled records keep."""
-        kept = self.record.get("rules")
-        return NO_RULES if kept is None else Rules.from_json(kept)
+        return _rules(self.record)
 
 
 class SequenceArtifact(NamedTuple):
@@ -89,6 +88,16 @@ class SequenceArtifact(NamedTuple):
     schema: Schema
     record: dict[str, Any]
     config: Any
+
+    @property
+    def rules(self) -> Rules:
+        """Rules that sampled visits keep."""
+        return _rules(self.record)
+
+
+def _rules(record: Mapping[str, Any]) -> Rules:
+    kept = record.get("rules")
+    return NO_RULES if kept is None else Rules.from_json(kept)
 
 
 def save(path: Path | str, artifact: Artifact | SequenceArtifact, *, force: bool = False) -> None:

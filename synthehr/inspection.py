@@ -239,7 +239,7 @@ def _rows(artifact: Artifact | SequenceArtifact, table: Any) -> pa.Table:
         return read(table).table
     encoder = artifact.encoder
     visits = read_visits(table, patient=encoder.patient, time=encoder.time)
-    return encoder.with_gaps(visits.table, visits.offsets())
+    return encoder.with_steps(visits.table, visits.offsets())
 
 
 def texts(content: Any, where: str = "") -> Iterator[tuple[str, str]]:

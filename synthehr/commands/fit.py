@@ -54,12 +54,11 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn a table, or with --time the visits of patients, and write a model file."""
+    from synthehr import SequenceSynthesizer, Synthesizer
     from synthehr.commands.visits import learns_visits, named, only_table, visit_data
     from synthehr.io import check_target
     from synthehr.privacy.config import asked
     from synthehr.run.choices import settings_of
-    from synthehr.sequence_synthesizer import SequenceSynthesizer
-    from synthehr.synthesizer import Synthesizer
 
     target = output or beside(tables[-1], ".synthehr")
     if not dry_run:
@@ -83,5 +82,5 @@ def fit(
     else:
         synthesizer = Synthesizer(model, seed=seed, settings=chosen)
         data = read_table(only_table(tables), reading)
-    prepared = synthesizer.prepare(data, schema, **common)
-    finish_fit(synthesizer, prepared, tables[-1], target, How(dry_run, resume, force, json, quiet))
+    how = How(dry_run, resume, force, json, quiet)
+    finish_fit(synthesizer, synthesizer.prepare(data, schema, **common), tables[-1], target, how)

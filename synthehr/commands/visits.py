@@ -61,16 +61,20 @@ def sample_visits(
     """Draw patients with their visits and write them in the layout that was fitted."""
     import pyarrow as pa
 
+    from synthehr.artifact import load_sequences
     from synthehr.io.visits import VisitTable, check_visits_target, write_visits
-    from synthehr.sequence_synthesizer import SequenceSynthesizer
+    from synthehr.run.ruling import Repairs
+    from synthehr.run.visits.drawing import asked_of_patients, draw_patients
+    from synthehr.seeds import settled
 
     if parity is not None:
         raise ConfigError("--parity cannot be asked of visits", hint="leave it out")
-    synthesizer = SequenceSynthesizer.load(model)
-    record, schema = synthesizer.record, synthesizer.schema
+    artifact, chosen, repairs = load_sequences(model), settled(seed), Repairs()
+    record, schema = artifact.record, artifact.schema
     check_visits_target(output, record["layout"], force=force)
-    table = pa.concat_tables(synthesizer.sample_batches(patients, given, seed))
-    patient, time = synthesizer.artifact.encoder.patient, synthesizer.artifact.encoder.time
+    asked = asked_of_patients(artifact, patients, given)
+    table = pa.concat_tables(draw_patients(artifact, asked, chosen, repairs))
+    patient, time = artifact.encoder.patient, artifact.encoder.time
     visits = VisitTable(
         table,
         patient,
@@ -82,15 +86,19 @@ def sample_visits(
     )
     write_visits(visits, output, force=force)
     drawn = len(visits.offsets()) - 1
-    say(
-        f"{drawn:,} patients with {table.num_rows:,} visits, seed {synthesizer.last_seed}",
-        quiet=quiet,
-    )
+    say(f"{drawn:,} patients with {table.num_rows:,} visits, seed {chosen}", quiet=quiet)
+    if rules := len(artifact.rules.rules):
+        say(
+            f"{rules} rules kept: {repairs.values:,} visits had values drawn anew, "
+            f"{repairs.records:,} patients were drawn anew",
+            quiet=quiet,
+        )
     if output == "-":
         return
     if json:
         told = {"output": output, "patients": drawn, "visits": table.num_rows}
-        put_json(told | {"seed": synthesizer.last_seed})
+        told |= {"rules": rules, "values_redrawn": repairs.values}
+        put_json(told | {"patients_redrawn": repairs.records, "seed": chosen})
     how = f"--patient {patient} --time {time}"
     say(f"wrote {output}\nnext: synthehr report REAL {output} {how}", quiet=quiet)
 

@@ -3,12 +3,14 @@
 What is constant within every patient is encoded once a patient, the rest once a visit. Time is
 two columns of the codes: among the static ones the time of a patient's first visit, among the
 visits' the gap since the visit before, null at the first. So time never runs backwards, and a
-patient's clock can start anywhere.
+patient's clock can start anywhere. Columns that never fall, or never rise, are two in the same
+way: see `synthehr.encode.climbs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -16,13 +18,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthehr.encode.categorical import CategoricalColumn
+from synthehr.encode.climbs import Climb, climbed, replaced
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
 from synthehr.encode.gaps import VisitClock, elapsed_knots, gap_values
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.table import TableEncoder
-from synthehr.encode.visit_columns import beginnings, first_time, once_and_each, put_gaps
+from synthehr.encode.visit_columns import beginnings, first_time, once_and_each
 from synthehr.errors import SchemaError
 from synthehr.schema.table import Schema
 
@@ -97,6 +100,8 @@ class SequenceEncoder:
         See `SequenceFields.elapsed`.
     mean_gap, mean_visits : float
         Of the fitted patients.
+    climbs : mapping from name to Climb
+        Columns that are encoded as steps from a first value.
     """
 
     def __init__(
@@ -110,6 +115,7 @@ class SequenceEncoder:
         knots: NDArray[np.float32],
         mean_gap: float,
         mean_visits: float,
+        climbs: Mapping[str, Climb] = MappingProxyType({}),
     ) -> None:
         self.names = names
         self.patient = patient
@@ -120,6 +126,7 @@ class SequenceEncoder:
         self.knots = knots
         self.mean_gap = mean_gap
         self.mean_visits = mean_visits
+        self.climbs = dict(climbs)
         column = visits.plan[time]
         if not isinstance(column, NumericColumn):
             raise SchemaError(
@@ -158,6 +165,8 @@ class SequenceEncoder:
         static: tuple[str, ...],
         config: EncodeConfig,
         rng: np.random.Generator,
+        *,
+        falling: Mapping[str, bool] = MappingProxyType({}),
     ) -> SequenceEncoder:
         """Learn how to encode patients and visits.
 
@@ -175,6 +184,8 @@ class SequenceEncoder:
             Limits.
         rng : Generator
             Handed on to the encoders of both tables.
+        falling : mapping from name to bool
+            Columns of visits that never rise (true) or never fall (false).
 
         Raises
         ------
@@ -186,11 +197,13 @@ class SequenceEncoder:
         assert patient is not None and time is not None
         clock, gaps = VisitClock.fit(table[time], time, starts)
         owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        once, each = once_and_each(schema, static, clock.gap_type)
+        climbs = {name: Climb(table[name].type, falls) for name, falls in falling.items()}
+        kinds = {name: climb.step_type for name, climb in climbs.items()}
+        once, each = once_and_each(schema, static, {time: clock.gap_type, **kinds})
+        first, steps = climbed(climbs, table, starts)
         visits = TableEncoder.fit(
-            put_gaps(table, time, gaps), each, patients=owners, config=config, rng=rng
+            replaced(steps, {time: gaps}), each, patients=owners, config=config, rng=rng
         )
-        first = table.take(pa.array(starts[:-1]))
         encoder = TableEncoder.fit(
             first, once, patients=np.arange(len(first)), config=config, rng=rng
         )
@@ -208,18 +221,19 @@ class SequenceEncoder:
             knots.astype(np.float32),
             mean_gap,
             len(values) / len(first),
+            climbs,
         )
 
     def encode(self, table: pa.Table, starts: NDArray[np.int64]) -> SequenceCodes:
         """Turn visits, sorted by patient and time, into codes."""
-        first = table.take(pa.array(starts[:-1]))
-        visits = self.visits.encode(self.with_gaps(table, starts))
+        first, _ = climbed(self.climbs, table, starts)
+        visits = self.visits.encode(self.with_steps(table, starts))
         return SequenceCodes(self.static.encode(first), visits, starts)
 
-    def with_gaps(self, table: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
-        """Put gaps in the place of times."""
+    def with_steps(self, table: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
+        """Put gaps in the place of times, and steps in that of columns that climb."""
         gaps = self.clock.gaps(table[self.time], self.time, starts)
-        return put_gaps(table, self.time, gaps)
+        return replaced(climbed(self.climbs, table, starts)[1], {self.time: gaps})
 
     def decode(
         self,
@@ -243,16 +257,20 @@ class SequenceEncoder:
             Number of patients decoded before these, so that ids go on.
         """
         static = self.static.decode(codes.static, rng, bounds=bounds, first=first)
-        visits = self.visits.decode(codes.visits, rng)
-        owners = np.repeat(np.arange(len(codes.starts) - 1), np.diff(codes.starts))
-        once = static.take(pa.array(owners))
-        times = self.clock.times(static[self.time], visits[self.time], codes.starts)
-        arrays = []
-        for name in self.names:
-            if name == self.time:
-                arrays.append(times)
-            else:
-                arrays.append((visits if name in visits.column_names else once)[name])
+        return self.assembled(static, self.visits.decode(codes.visits, rng), codes.starts)
+
+    def assembled(self, static: pa.Table, visits: pa.Table, starts: NDArray[np.int64]) -> pa.Table:
+        """Put together what patients have once, (P rows), and their visits with steps, (V rows)."""
+        once = static.take(pa.array(np.repeat(np.arange(len(starts) - 1), np.diff(starts))))
+        summed = {self.time: self.clock.times(static[self.time], visits[self.time], starts)}
+        for name, climb in self.climbs.items():
+            summed[name] = climb.values(static[name], visits[name], starts)
+        arrays = [
+            summed[name]
+            if name in summed
+            else (visits if name in visits.column_names else once)[name]
+            for name in self.names
+        ]
         return pa.table(arrays, names=list(self.names))
 
     def describe(self) -> list[dict[str, Any]]:
@@ -275,6 +293,7 @@ class SequenceEncoder:
             "clock": self.clock.state(),
             "mean_gap": self.mean_gap,
             "mean_visits": self.mean_visits,
+            "climbs": {name: climb.state() for name, climb in self.climbs.items()},
         }
         return content, arrays | {"elapsed": self.knots}
 
@@ -307,4 +326,5 @@ class SequenceEncoder:
             arrays["elapsed"],
             content["mean_gap"],
             content["mean_visits"],
+            {name: Climb.from_state(each) for name, each in content.get("climbs", {}).items()},
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,9 @@ from synthehr.schema.table import Schema
 
 
 def once_and_each(
-    schema: Schema, static: tuple[str, ...], gap_type: pa.DataType
+    schema: Schema, static: tuple[str, ...], steps: Mapping[str, pa.DataType]
 ) -> tuple[Schema, Schema]:
-    """Split a schema into what patients have once and what visits have, time in both.
+    """Split a schema into what patients have once and what visits have; what is summed in both.
 
     Parameters
     ----------
@@ -27,17 +28,18 @@ def once_and_each(
         What the columns are, among them a patient and a time.
     static : tuple of str
         Columns that patients have once.
-    gap_type : DataType
-        Of the gaps, which stand in the place of times among what visits have.
+    steps : mapping of str to DataType
+        Of columns that are told by steps from visit to visit, time among them.
     """
     once, each = [], []
     for column in schema.columns:
         if column.role == "drop":
             continue
-        if column.role == "time":
-            kind = "numeric" if pa.types.is_floating(gap_type) else "integer"
-            gap = Column(name=column.name, kind=kind, arrow_type=str(gap_type), nullable=True)
-            each.insert(0, gap)
+        if column.name in steps:
+            kind = "numeric" if pa.types.is_floating(steps[column.name]) else "integer"
+            arrow = str(steps[column.name])
+            step = Column(name=column.name, kind=kind, arrow_type=arrow, nullable=True)
+            each.insert(0 if column.role == "time" else len(each), step)
             once.append(replace(column, role="feature"))
         elif column.role == "patient" or column.name in static:
             once.append(column)

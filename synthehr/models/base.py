@@ -120,6 +120,9 @@ class Given:
     legal : Legal or None
         Rules that records keep, as far as tokens and parts can tell. Only a model with
         `native_conditions` is told.
+    of_visits : Legal or None
+        The same for the visits of a patient; its columns are those that patients have once,
+        then those of visits. A model may leave it unheeded.
     guidance : float
         How far records are moved towards what the known cells, and nothing else, speak for;
         0 draws them as they were learned. Likewise only for native conditions.
@@ -128,6 +131,7 @@ class Given:
     codes: Tensor | None = None
     allowed: Mapping[int, Tensor] = field(default_factory=dict)
     legal: Legal | None = None
+    of_visits: Legal | None = None
     guidance: float = 0.0
 
     @property

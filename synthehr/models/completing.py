@@ -27,15 +27,18 @@ def complete_records(
     legal: Legal | None = None,
     estimate: int = 0,
     context: Tensor | None = None,
+    once: Tensor | None = None,
 ) -> Tensor:
     """Draw the open cells of records, (n, 2, D); parameters as of `Model.complete`.
 
     A context is as of `AnyOrderNetwork.cross_entropy`. A column is computed for the records
-    alone in which it is open.
+    alone in which it is open. Where `legal` speaks of other columns, too, these stand before
+    the drawn ones and are `once`, (n, 2, S).
     """
-    n = len(codes)
+    n, before = len(codes), 0 if once is None else once.shape[2]
     partial = start(network, fields, n, Given(codes), estimate, context)
-    order = range(len(fields)) if legal is None else legal.order
+    places = range(before, before + len(fields)) if legal is None else legal.order
+    order = [place - before for place in places if place >= before]
     for column in order:
         # Drawn for every record, so that a record's numbers hang on no other's holes.
         chance = torch.rand(2, n, generator=generator, device=codes.device)
@@ -47,7 +50,10 @@ def complete_records(
         logits = network.token_logits(hidden, column, partial.added(network, column, rows))
         logits = _without(logits, barred.get(column))
         drawn = partial.codes[rows]
-        lawful = None if legal is None else legal.allowed(column, drawn, partial.known[rows])
+        lawful = None
+        if legal is not None:
+            beside = _beside(None if once is None else once[rows], drawn, partial.known[rows])
+            lawful = legal.allowed(before + column, *beside)
         if lawful is not None:
             logits = without(logits, ~lawful.any(2))
         drawn[:, 0, column] = tokens = reached(course(logits), chance[0, rows])
@@ -81,6 +87,13 @@ def token_chances(
         ).softmax(1)
         for column in range(len(fields))
     )
+
+
+def _beside(once: Tensor | None, codes: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Put known columns before those of records."""
+    if once is None:
+        return codes, known
+    return torch.cat([once, codes], 2), torch.cat([torch.ones_like(once[:, 0]).bool(), known], 1)
 
 
 def _without(logits: Tensor, barred: Tensor | None) -> Tensor:

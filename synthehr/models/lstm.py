@@ -230,8 +230,8 @@ class LSTM(SequenceModel):
         """Draw what patients have once, then all their visits side by side."""
         self.eval()
         static = draw_static(self.static, n, given, generator)
-        most = int(self.most_visits)
-        return draw_visits(self.visits, self.fields, static, most, generator)
+        most, legal = int(self.most_visits), given.of_visits
+        return draw_visits(self.visits, self.fields, static, most, generator, legal=legal)
 
     @torch.no_grad()
     def proceed(

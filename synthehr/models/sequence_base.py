@@ -172,7 +172,7 @@ class SequenceModel(nn.Module, ABC):
         generator : torch.Generator
             The source of randomness.
         given : Given
-            What is known of the columns that patients have once.
+            What is known of the columns that patients have once, and what rules allow.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synthehr.encode.sequence import SequenceFields
 from synthehr.errors import ConfigError
-from synthehr.models.base import OPEN
+from synthehr.models.base import OPEN, Legal
 from synthehr.models.completing import complete_records
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 from synthehr.models.visit_network import Memory, VisitNetwork
@@ -25,6 +25,7 @@ def draw_visits(
     usual_most: int,
     generator: torch.Generator,
     latent: Tensor | None = None,
+    legal: Legal | None = None,
 ) -> Sequences:
     """Draw all visits of patients side by side; who has had the last one drops out.
 
@@ -42,13 +43,15 @@ def draw_visits(
         The source of randomness.
     latent : Tensor of shape (n, L), optional
         Of the patients, for a network that takes one.
+    legal : Legal or None
+        See `Given.of_visits`.
     """
     device = static.device
     here = torch.arange(len(static), device=device)
     memory = network.begin(static, latent)
     owners, drawn = [], []
     for _ in range(int(LONGEST * usual_most)):
-        memory, codes = _next(network, fields, memory, generator)
+        memory, codes = _next(network, fields, memory, generator, legal, static[here])
         owners.append(here)
         drawn.append(codes)
         odds = network.odds_of_end(network.context(memory), memory.past)
@@ -144,7 +147,12 @@ def from_both_sides(
 
 
 def _next(
-    network: VisitNetwork, fields: SequenceFields, memory: Memory, generator: torch.Generator
+    network: VisitNetwork,
+    fields: SequenceFields,
+    memory: Memory,
+    generator: torch.Generator,
+    legal: Legal | None = None,
+    static: Tensor | None = None,
 ) -> tuple[Memory, Tensor]:
     """Draw the next visit of each patient, (B, 2, D), and take it in."""
     codes = torch.full_like(memory.past.last, OPEN)
@@ -159,6 +167,8 @@ def _next(
         codes,
         {fields.gap: torch.arange(field.size) == field.null},
         generator,
+        legal,
         context=network.context(memory),
+        once=static,
     )
     return network.proceed(memory, codes, torch.ones_like(codes[:, 0], dtype=torch.bool)), codes

@@ -120,9 +120,7 @@ def static_losses(static: Model | None, batch: SequenceBatch, step: int) -> Iter
             yield loss._replace(child="static")
 
 
-def draw_static(
-    static: Model | None, n: int, given: Given, generator: torch.Generator
-) -> Tensor:
+def draw_static(static: Model | None, n: int, given: Given, generator: torch.Generator) -> Tensor:
     """Draw what n patients have once, (n, 2, S)."""
     if static is None:
         return torch.zeros(n, 2, 0, dtype=torch.int64, device=generator.device)

@@ -22,14 +22,15 @@
     column = "dose"
     increment = 0.5
 
-A cell that is null keeps every rule but `if` and `then` that speak of null.
+Rules over the visits of a patient are in `synthehr.modes.rules_over_time`. A cell that is null
+keeps every rule but those with conditions that speak of null.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,6 +38,7 @@ from typing import Any, NoReturn
 from synthehr.errors import ConditionError, ConfigError
 from synthehr.modes.condition import Conditions, parse
 from synthehr.modes.formula import Formula, parse_formula
+from synthehr.modes.rules_over_time import TimeBody, last_visit, never_falls, never_rises
 from synthehr.schema.column import Level, shown
 
 LONGEST_NAME = 120
@@ -98,7 +100,7 @@ class Increment:
         return (self.column,)
 
 
-Body = Order | Implication | Together | Computed | Increment
+Body = Order | Implication | Together | Computed | Increment | TimeBody
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,14 @@ class Rules:
         """Those that speak of drawn columns only."""
         return self._only(lambda rule: not isinstance(rule.body, Computed))
 
-    def about(self, columns: Sequence[str]) -> Rules:
+    def about(self, columns: Collection[str]) -> Rules:
         """Those of which all columns are among some."""
         return self._only(lambda rule: {*rule.body.columns} <= {*columns})
+
+    def narrowed(self, columns: Collection[str]) -> Rules:
+        """Those, and of orders what they say of some columns alone."""
+        narrow = [_narrowed(rule, columns) for rule in self.rules]
+        return replace(self, rules=tuple(narrow)).about(columns)
 
     def _only(self, wanted: Callable[[Rule], bool]) -> Rules:
         pairs = zip(self.rules, self.source, strict=True)
@@ -234,6 +241,13 @@ class Rules:
 NO_RULES = Rules()
 
 
+def _narrowed(rule: Rule, columns: Collection[str]) -> Rule:
+    if not isinstance(rule.body, Order):
+        return rule
+    left = tuple(name for name in rule.body.columns if name in columns)
+    return replace(rule, body=replace(rule.body, columns=left)) if len(left) > 1 else rule
+
+
 def _rule(entry: Mapping[str, Any], number: int) -> Rule:
     """Read one rule by the keys that it has."""
     keys = set(entry) - {"name"}
@@ -243,6 +257,9 @@ def _rule(entry: Mapping[str, Any], number: int) -> Rule:
         ("together",): ({"together", "allowed"}, _together),
         ("column", "formula"): ({"column", "formula", "decimals"}, _computed),
         ("column", "increment"): ({"column", "increment"}, _increment),
+        ("never_falls",): ({"never_falls"}, never_falls),
+        ("never_rises",): ({"never_rises"}, never_rises),
+        ("last",): ({"last"}, last_visit),
     }
     for needed, (known, read) in readers.items():
         if set(needed) <= keys <= known:

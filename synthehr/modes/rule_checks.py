@@ -22,6 +22,7 @@ from synthehr.encode.axis import (
     value_type,
 )
 from synthehr.encode.categorical import level_indices
+from synthehr.encode.climbs import Climb
 from synthehr.errors import ConfigError
 from synthehr.modes.axis_value import interval_of, per_day
 from synthehr.modes.condition import Condition, Conditions, Null, Range, Value, means
@@ -34,28 +35,34 @@ from synthehr.modes.constraints import (
     Rules,
     Together,
 )
+from synthehr.modes.rules_over_time import Last, Monotone
 from synthehr.schema.column import Level, nearest, shown
 
 NEAR = 1e-6
 """Numbers so close, by their size, are equal."""
 
 
-def check_rules(rules: Rules, schema: pa.Schema) -> None:
-    """Refuse rules that do not fit a table.
+def check_rules(rules: Rules, schema: pa.Schema, *, of_visits: bool = False) -> None:
+    """Refuse rules that do not fit a table, or visits of patients.
 
     Raises
     ------
     ConfigError
-        A column is missing, or of the wrong type.
+        A column is missing, or of the wrong type, or records have no order in time.
     """
     for rule in rules.rules:
+        if isinstance(rule.body, Last | Monotone) and not of_visits:
+            raise ConfigError(
+                f"rule {shown(rule.name)} speaks of a patient's visits one after the other",
+                hint="say when a visit was, with --time, or leave this rule out",
+            )
         for name in rule.body.columns:
             if name not in schema.names:
                 raise ConfigError(
                     f"rule {shown(rule.name)} names column {shown(name)}, which the table lacks",
                     hint=nearest(name, tuple(schema.names)),
                 )
-        if isinstance(rule.body, Order | Computed | Increment):
+        if isinstance(rule.body, Order | Computed | Increment | Monotone):
             kinds = {kind_of(value_type(schema.field(name).type)) for name in rule.body.columns}
             mixed = isinstance(rule.body, Order) and len(kinds) > 1
             if None in kinds or mixed:
@@ -65,8 +72,21 @@ def check_rules(rules: Rules, schema: pa.Schema) -> None:
                 )
 
 
-def broken(body: Body, table: pa.Table) -> NDArray[np.bool_]:
-    """Say which records break a rule; shape (N,)."""
+def broken(
+    body: Body, table: pa.Table, starts: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """Say which records break a rule; shape (N,).
+
+    Parameters
+    ----------
+    body : Body
+        The rule.
+    table : Table
+        N records.
+    starts : ndarray of shape (P + 1,), or None
+        For rules over time, of which nothing is broken without: where each patient's visits
+        begin, and the end of the last's.
+    """
     if isinstance(body, Order):
         return _descends(body, table)
     if isinstance(body, Implication):
@@ -75,16 +95,32 @@ def broken(body: Body, table: pa.Table) -> NDArray[np.bool_]:
         return _unknown_together(body, table)
     if isinstance(body, Computed):
         return _differs(body, table)
+    if isinstance(body, Last | Monotone):
+        none = np.full(table.num_rows, False)
+        return none if starts is None else _broken_over_time(body, table, starts)
     values, valid = numbers(table[body.column], body.column)
     off = np.abs(values / body.step - np.rint(values / body.step)) * body.step
     return valid & (off > NEAR * np.maximum(np.abs(values), body.step))
 
 
-def any_broken(rules: Rules, table: pa.Table) -> NDArray[np.bool_]:
-    """Say which records break any rule; shape (N,)."""
+def any_broken(
+    rules: Rules, table: pa.Table, starts: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """Say which records break any rule; shape (N,); parameters as of `broken`."""
     found = np.full(table.num_rows, False)
     for rule in rules.rules:
-        found |= broken(rule.body, table)
+        found |= broken(rule.body, table, starts)
+    return found
+
+
+def _broken_over_time(
+    body: Last | Monotone, table: pa.Table, starts: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    if isinstance(body, Monotone):
+        cells = table[body.column]
+        return Climb(value_type(cells.type), body.falls).turns(cells, body.column, starts)
+    found = all_hold(body.when, table)
+    found[starts[1:] - 1] = False
     return found
 
 

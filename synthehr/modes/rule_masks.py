@@ -213,7 +213,7 @@ def masks_of(rules: Rules, encoder: TableEncoder) -> Masks | None:
     if not masks:
         return None
     shapes = tuple((field.size, int(field.parts.max())) for field in encoder.fields)
-    return Masks(tuple(masks), _drawing_order(len(places), masks), shapes)
+    return Masks(tuple(masks), _drawing_order(len(encoder.modelled), masks), shapes)
 
 
 def _order_masks(body: Order, encoder: TableEncoder, places: dict[str, int]) -> Iterable[OrderMask]:

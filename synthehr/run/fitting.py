@@ -195,9 +195,8 @@ def _score(prepared: Preparation, history: History) -> HeldOut | None:
 def _without_rules(prepared: Preparation) -> dict[str, Any]:
     random = torch.Generator().manual_seed(derived(prepared.options.seed, CHECK))
     codes = prepared.model.sample(CHECKED, NOTHING_GIVEN, random).cpu().numpy()
-    return broken_unruled(
-        prepared.rules, prepared.schema, prepared.encoder, codes, prepared.options.seed
-    )
+    drawn = prepared.encoder.decode(codes, generator(prepared.options.seed, CHECK))
+    return broken_unruled(prepared.rules, prepared.schema, drawn)
 
 
 def _record(

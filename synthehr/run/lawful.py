@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError
 from synthehr.modes.constraints import Computed, Implication, Rules, Together
 from synthehr.modes.rule_checks import broken, check_rules, holds, learned_combinations
+from synthehr.modes.rules_over_time import Last, Monotone
 from synthehr.run.ruling import finished
 from synthehr.schema.column import shown
 from synthehr.schema.table import Schema
-from synthehr.seeds import CHECK, generator
 
 
-def learned_schema(rules: Rules, schema: Schema, table: pa.Table) -> Schema:
-    """Check rules against a table, and leave out the columns that are computed.
+def learned_schema(
+    rules: Rules, schema: Schema, table: pa.Table, *, of_visits: bool = False
+) -> Schema:
+    """Check rules against a table or visits, and leave out the columns that are computed.
 
     Raises
     ------
@@ -29,17 +31,29 @@ def learned_schema(rules: Rules, schema: Schema, table: pa.Table) -> Schema:
         If a condition cannot be read as a value of its column.
     """
     kept = [each.name for each in schema.columns if each.role != "drop" and each.pii != "drop"]
-    check_rules(rules, pa.schema([table.schema.field(name) for name in kept]))
+    shape = pa.schema([table.schema.field(name) for name in kept])
+    check_rules(rules, shape, of_visits=of_visits)
     for rule in rules.rules:
-        if isinstance(rule.body, Implication):
-            for condition in (*rule.body.when, *rule.body.then):
+        if isinstance(rule.body, Implication | Last):
+            then = rule.body.then if isinstance(rule.body, Implication) else ()
+            for condition in (*rule.body.when, *then):
                 holds(condition, table[condition.column].slice(0, 0))
     computed = rules.computed
-    if schema.patient in computed:
-        raise ConfigError(
-            "a rule computes the column that names the patient", hint="leave that rule out"
-        )
+    for name, what in ((schema.patient, "names the patient"), (schema.time, "tells the time")):
+        if name in computed and (of_visits or name == schema.patient):
+            raise ConfigError(f"a rule computes the column that {what}", hint="leave it out")
     return Schema(tuple(each for each in schema.columns if each.name not in computed))
+
+
+def monotone(rules: Rules, schema: Schema, static: Sequence[str]) -> dict[str, bool]:
+    """Find the learned columns of visits that never fall, or never rise (true)."""
+    bodies = [rule.body for rule in rules.rules if isinstance(rule.body, Monotone)]
+    each = [
+        column.name
+        for column in schema.columns
+        if column.role == "feature" and column.name not in static
+    ]
+    return {body.column: body.falls for body in bodies if body.column in each}
 
 
 def refuse_learning(rules: Rules) -> None:
@@ -84,9 +98,11 @@ def learned_rules(
     return learned
 
 
-def rule_warnings(rules: Rules, table: pa.Table) -> list[str]:
-    """Say how many real records break each rule."""
-    counts = [(rule.name, int(broken(rule.body, table).sum())) for rule in rules.rules]
+def rule_warnings(
+    rules: Rules, table: pa.Table, starts: NDArray[np.int64] | None = None
+) -> list[str]:
+    """Say how many real records break each rule; parameters as of `broken`."""
+    counts = [(rule.name, int(broken(rule.body, table, starts).sum())) for rule in rules.rules]
     return [
         f"{count:,} of {table.num_rows:,} records break the rule {shown(name)}"
         for name, count in counts
@@ -95,15 +111,18 @@ def rule_warnings(rules: Rules, table: pa.Table) -> list[str]:
 
 
 def broken_unruled(
-    rules: Rules, schema: Schema, encoder: TableEncoder, codes: NDArray[np.integer], seed: int
+    rules: Rules, schema: Schema, drawn: pa.Table, starts: NDArray[np.int64] | None = None
 ) -> dict[str, Any]:
-    """Count the drawn records that break each rule where nothing keeps it."""
-    table = finished(rules, schema, encoder.decode(codes, generator(seed, CHECK)), stepping=False)
+    """Count the records drawn without rules that break each; parameters as of `broken`.
+
+    Left out are those that hold by the way in which columns are encoded.
+    """
+    table = finished(rules, schema, drawn, stepping=False)
     return {
-        "records": len(codes),
+        "records": table.num_rows,
         "broken": {
-            rule.name: int(broken(rule.body, table).sum())
+            rule.name: int(broken(rule.body, table, starts).sum())
             for rule in rules.rules
-            if not isinstance(rule.body, Computed)
+            if not isinstance(rule.body, Computed | Monotone)
         },
     }

@@ -99,7 +99,7 @@ def ruled(
             candidates = redraw(rows)
         rows = np.repeat(rows, each)
         drawn = finished(rules, schema, decode(np.repeat(candidates, each, axis=0), rows))
-        table, settled = _first_lawful(table, drawn, rows, ~any_broken(rules, drawn))
+        table, settled = first_lawful(table, drawn, rows, ~any_broken(rules, drawn))
         wrong = np.setdiff1d(wrong, settled)
         if again == PATIENCE and len(wrong) == len(codes):
             break
@@ -139,7 +139,7 @@ def refilled(
         drawn = again(rows, nth)
         chosen = {name: mask[rows] for name, mask in masks.items()}
         lawful = ~_broken_by(rules, drawn, chosen)
-        table, settled = _first_lawful(table, drawn, rows, lawful)
+        table, settled = first_lawful(table, drawn, rows, lawful)
         wrong = np.setdiff1d(wrong, settled)
     return table, len(wrong)
 
@@ -156,7 +156,7 @@ def _broken_by(
     return found
 
 
-def _first_lawful(
+def first_lawful(
     table: pa.Table, drawn: pa.Table, rows: NDArray[np.int64], is_lawful: NDArray[np.bool_]
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """Put the first lawful one of the records drawn for each row in its place."""

@@ -18,10 +18,11 @@ from synthehr.models.sequence_base import Sequences
 from synthehr.privacy.ledger import Ledger
 from synthehr.run.declared import refuse_resume
 from synthehr.run.fitting import versions
+from synthehr.run.lawful import broken_unruled
 from synthehr.run.summary import HeldOut, independent_loss, shape
 from synthehr.run.visits.preparation import SequencePreparation
 from synthehr.run.visits.private import train_private_visits
-from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived
+from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived, generator
 from synthehr.train import Callback, History, Runtime, train
 
 CHECKED = 1024
@@ -85,14 +86,12 @@ def _random(seed: int, stream: int) -> torch.Generator:
     return torch.Generator().manual_seed(derived(seed, stream))
 
 
-def _score(prepared: SequencePreparation, history: History) -> HeldOut | None:
+def _score(prepared: SequencePreparation, history: History, drawn: Sequences) -> HeldOut | None:
     """Score what was held out, patient by patient; None where nothing was."""
     held = prepared.held_out
     if not len(held):
         return None
     fields, fitted = prepared.encoder.fields, prepared.codes
-    n = min(CHECKED, max(len(fitted), 256))
-    drawn = prepared.model.sample(n, _random(prepared.options.seed, CHECK))
     parts = [(fields.visits, 1), (fields.static, 0)] if fields.static else [(fields.visits, 1)]
     visits = fields.mean_visits
     losses = [
@@ -106,6 +105,12 @@ def _score(prepared: SequencePreparation, history: History) -> HeldOut | None:
         shape=_shape(parts, drawn, held),
         shape_ceiling=_shape(parts, fitted, held),
     )
+
+
+def _without_rules(prepared: SequencePreparation, drawn: Sequences) -> dict[str, Any]:
+    codes = drawn.codes()
+    table = prepared.encoder.decode(codes, generator(prepared.options.seed, CHECK))
+    return broken_unruled(prepared.rules, prepared.schema, table, codes.starts)
 
 
 def _codes(sequences: Sequences, part: int) -> Any:
@@ -122,7 +127,9 @@ def _record(
     prepared: SequencePreparation, history: History, ledger: Ledger | None
 ) -> dict[str, Any]:
     options, visits = prepared.options, prepared.visits
-    score = _score(prepared, history)
+    n = min(CHECKED, max(len(prepared.codes), 256))
+    drawn = prepared.model.sample(n, _random(options.seed, CHECK))
+    score = _score(prepared, history, drawn)
     record = {
         "versions": versions(),
         "seed": options.seed,
@@ -144,5 +151,10 @@ def _record(
         "device": history.device.split(":")[0],
         "held_out": None if score is None else asdict(score),
         "privacy": None if ledger is None else ledger.to_json(),
+        "rules": None,
+        "drawn_without_rules": None,
     }
+    if prepared.rules.rules:
+        record["rules"] = prepared.rules.to_json()
+        record["drawn_without_rules"] = _without_rules(prepared, drawn)
     return json.loads(json.dumps(record))

@@ -81,11 +81,20 @@ def _summary(
     patients, draws, steps = codes.shape[:3]
     visits = encoder.visits.decode(codes.reshape(-1, *codes.shape[3:]), rng)
     ends = given.visits.offsets()[1:][start : start + patients] - 1
-    last = table[encoder.time].take(pa.array(np.repeat(ends, draws)))
+    before = np.repeat(ends, draws)
+    last = table[encoder.time].take(pa.array(before))
     paths = np.arange(patients * draws + 1) * steps
     times = encoder.clock.after(last, visits[encoder.time], paths)
     shape = (patients, draws, steps)
     who = table[encoder.patient].take(pa.array(np.repeat(ends, steps)))
+    summed = {
+        name: climb.after(
+            climb.reached(table[name], name, given.visits.offsets()).take(pa.array(before)),
+            visits[name],
+            paths,
+        )
+        for name, climb in encoder.climbs.items()
+    }
     columns: dict[str, Any] = {
         encoder.patient: who,
         STEP: pa.array(np.tile(np.arange(1, steps + 1, dtype=np.int32), patients)),
@@ -94,7 +103,7 @@ def _summary(
     for name in encoder.names:
         if name == encoder.time or name not in encoder.visits.plan:
             continue
-        cells = combined(visits[name])
+        cells = combined(summed.get(name, visits[name]))
         if isinstance(encoder.visits.plan[name], NumericColumn):
             columns[name] = _quantile(cells, shape, 0.5)
             for band in BANDS:

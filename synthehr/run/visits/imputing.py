@@ -19,6 +19,7 @@ from synthehr.io import as_shape, shape_of
 from synthehr.models.sequence_base import Sequences
 from synthehr.modes.holes import Holes, find_holes, known_codes, put_in
 from synthehr.modes.point import point_estimates
+from synthehr.run.ruling import with_computed
 from synthehr.run.visits.given import given_visits, random_of, some_patients
 from synthehr.seeds import IMPUTATION, generator
 from synthehr.train.runtime import find_runtime
@@ -78,7 +79,10 @@ def imputed_visits(
     shape = shape_of(data[-1] if isinstance(data, list | tuple) else data)
     filled = [
         as_shape(
-            _filled(artifact, table, holes, known, (seed, IMPUTATION, draw), point=draws == 0),
+            with_computed(
+                artifact.rules.about(table.column_names),
+                _filled(artifact, table, holes, known, (seed, IMPUTATION, draw), point=draws == 0),
+            ),
             shape,
             given.visits.pandas_types,
         )
@@ -94,10 +98,13 @@ def visit_holes(
     columns: Sequence[str] | None = None,
     keep_null: Sequence[str] = (),
 ) -> Holes:
-    """Find the cells of visits that are to be filled; parameters as of `imputed_visits`."""
-    visits = encoder.with_gaps(table, starts)
+    """Find the cells of visits that are to be filled; parameters as of `imputed_visits`.
+
+    A column that climbs is left as it is: a step says nothing of what is known after it.
+    """
+    visits = encoder.with_steps(table, starts)
     visits = visits.select([name for name in visits.column_names if name in encoder.visits.plan])
-    return find_holes(visits, encoder.visits, columns, (encoder.time, *keep_null))
+    return find_holes(visits, encoder.visits, columns, (encoder.time, *encoder.climbs, *keep_null))
 
 
 def _filled(

@@ -141,7 +141,7 @@ def parts_of(
         Naming the columns whose bounds or levels are not declared.
     """
     clock = VisitClock.public(table.schema.field(visits.time).type)
-    once, each = once_and_each(schema, visits.static, clock.gap_type)
+    once, each = once_and_each(schema, visits.static, {visits.time: clock.gap_type})
     low, high = axis_bounds(schema[visits.time], value_type(clock.data_type))
     longest = (high - low) / clock.unit
     each = each.with_columns(replace(each[visits.time], bounds=(0.0, longest)))

@@ -18,7 +18,9 @@ from synthehr.errors import ConfigError, InputError, TrainingError
 from synthehr.io import Source
 from synthehr.io.visits import VisitTable
 from synthehr.models.sequence_base import SequenceModel, Sequences
+from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.run.choices import Options, sequence_class
+from synthehr.run.lawful import learned_rules, learned_schema, monotone, rule_warnings
 from synthehr.run.memory import available
 from synthehr.run.preparation import PrivatePart, settle_schema
 from synthehr.schema.column import shown
@@ -76,6 +78,8 @@ class SequencePreparation:
         What looks odd in the table; no cell value is in it.
     private : PrivateVisits or None
         For a fit under differential privacy.
+    rules : Rules
+        What sampled visits keep.
     """
 
     visits: VisitTable
@@ -90,6 +94,7 @@ class SequencePreparation:
     options: Options
     warnings: tuple[str, ...]
     private: PrivateVisits | None = None
+    rules: Rules = NO_RULES
 
     @property
     def patients(self) -> int:
@@ -141,6 +146,7 @@ class SequencePreparation:
             "seed": self.options.seed,
             "schema": self.schema.to_json(),
             "privacy": None if self.private is None else self.private.part.planned().to_json(),
+            "rules": self.rules.to_json() if self.rules.rules else None,
         }
 
 
@@ -156,9 +162,9 @@ def prepare_sequences(
     """
     if options.settings.get("privacy"):
         raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
-    refuse_rules(options)
     settled = settle_visits(visits, schema, options)
-    starts = visits.offsets()
+    rules, starts = options.rules, visits.offsets()
+    learned = learned_schema(rules, settled, visits.table, of_visits=True)
     patients = len(starts) - 1
     if patients < LEAST_PATIENTS:
         raise InputError(
@@ -170,7 +176,13 @@ def prepare_sequences(
     fitted, fitted_starts = chosen(visits.table, starts, ~aside)
     encoding = apply(EncodeConfig(), options.settings.get("encode", {}))
     encoder = SequenceEncoder.fit(
-        fitted, settled, fitted_starts, visits.static, encoding, generator(options.seed, ENCODER)
+        fitted,
+        learned,
+        fitted_starts,
+        visits.static,
+        encoding,
+        generator(options.seed, ENCODER),
+        falling=monotone(rules, learned, visits.static),
     )
     codes = Sequences.of(encoder.encode(fitted, fitted_starts))
     model, config = built_sequences(encoder.fields, len(codes), options)
@@ -186,7 +198,18 @@ def prepare_sequences(
         encoding=encoding,
         training=apply(training, options.settings.get("train", {})),
         options=options,
-        warnings=(*visits.warnings, *doubts(settled, visits.table), *encoder.notes),
+        warnings=(
+            *visits.warnings,
+            *doubts(settled, visits.table),
+            *encoder.notes,
+            *rule_warnings(rules, visits.table, starts),
+        ),
+        rules=learned_rules(
+            rules,
+            fitted,
+            np.repeat(np.arange(len(codes)), np.diff(fitted_starts)),
+            encoding.rare_patients,
+        ),
     )
     check_memory(prepared)
     return prepared
