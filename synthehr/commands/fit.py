@@ -21,7 +21,10 @@ def fit(
     ] = None,
     schema: options.SchemaFile = None,
     model: Annotated[
-        str, typer.Option("--model", help="auto, autoregressive, vae, gan, cgan; lstm for visits.")
+        str,
+        typer.Option(
+            "--model", help="auto, autoregressive, vae, gan, cgan; for visits lstm, lstm-gan."
+        ),
     ] = "auto",
     reading: options.Read = None,
     patient: options.Patient = None,

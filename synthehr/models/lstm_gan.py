@@ -85,7 +85,7 @@ class LSTMGANConfig:
     whole_share: float = 0.25
     latent: int = 24
     beta: float = 0.3
-    penalty: float = 0.3
+    penalty: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -262,7 +262,8 @@ class LSTMGAN(SequenceModel):
         everyone = torch.arange(len(past), device=past.starts.device)
         batch = past.take(everyone, generator)
         posterior = self.autoencoder.read(batch, self._all(batch), batch.present.sum(1))
-        latent = around(*(part.repeat_interleave(draws, 0) for part in posterior), generator)
+        mean, log_variance = (part.repeat_interleave(draws, 0) for part in posterior)
+        latent = around(mean, log_variance, generator)
         visits = self.autoencoder.visits
         return next_visits(visits, self.fields, past, steps, draws, generator, latent)
 

@@ -23,6 +23,9 @@ from synthehr.models.visit_network import VisitNetwork
 EMBEDDING = 8
 DEPTH = 2
 """Of the adversaries: width of a token's embedding, and residual blocks."""
+STRIDE = 0.03
+"""Scale of what the generator adds to noise: at the autoencoder's learning rate it would else
+run in circles around the patients' latents, and end farther from them than noise is."""
 
 
 @final
@@ -99,7 +102,7 @@ class LatentGenerator(nn.Module):
         """Draw latents (B, L) for patients of static codes (B, 2, S)."""
         noise = torch.randn(len(static), self.latents, generator=generator, device=static.device)
         hidden = self.body(_told(self.start(noise), self.condition, static))
-        return noise + self.end(hidden).float()
+        return noise + STRIDE * self.end(hidden).float()
 
 
 @final
