@@ -93,9 +93,8 @@ def test_all_that_touched_visits_is_on_the_ledger(tmp_path: Path) -> None:
     assert (ledger.delta, ledger.public_patients) == (PRIVACY.delta, PATIENTS)
 
 
-@pytest.mark.parametrize("n", [PATIENTS - 7, PATIENTS + 1])
-def test_a_patient_more_changes_nothing_that_is_told(n: int) -> None:
-    ours = fitted().record
+def test_a_patient_more_changes_nothing_that_is_told() -> None:
+    ours, n = fitted().record, PATIENTS + 1
     theirs = private().fit(visits(n), declared(), privacy=PRIVACY, **NAMES).record
     # The number of visits is a noisy answer.
     assert {**ours, "records": 0} == {**theirs, "records": 0}
@@ -197,14 +196,14 @@ def visit_losses(model: LSTM, batch: SequenceBatch) -> Tensor:
     return model.visits.losses(batch, shown, known, (~known).float())
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_each_patient_is_clipped_with_all_visits(cell: str) -> None:
     model, records = network(cell=cell, hidden=5, width=7, embedding=2)
     slots = SequenceSlots(records, 1.0, 6, MOST)
     who = records.lengths[:200].argsort()[torch.tensor([0, 50, 100, 150, 199])]
     batch = slots.batch(who, torch.tensor([4, 0, 1, 5, 3]), torch.Generator())
     there, *_ = batch.without_blanks()
-    weights = list(model.visits.parameters())
+    weights: list[Tensor] = list(model.visits.parameters())
     norms = []
     for patient in range(len(who)):
         each = torch.autograd.grad(visit_losses(model, there)[patient], weights, allow_unused=True)
