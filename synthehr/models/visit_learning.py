@@ -11,7 +11,7 @@ from torch import Tensor
 from synthehr.config import TrainConfig
 from synthehr.encode.sequence import SequenceFields
 from synthehr.models.autoregressive import Autoregressive
-from synthehr.models.base import Batch, Given, Loss
+from synthehr.models.base import Batch, Given, Loss, Model
 from synthehr.models.course import Course
 from synthehr.models.masks import draw_masks
 from synthehr.models.sequence_base import SequenceBatch, Sequences
@@ -112,7 +112,7 @@ def static_model(fields: SequenceFields, *, private: bool = False) -> Autoregres
     return Autoregressive.build(fields.static, config)
 
 
-def static_losses(static: Autoregressive | None, batch: SequenceBatch, step: int) -> Iterator[Loss]:
+def static_losses(static: Model | None, batch: SequenceBatch, step: int) -> Iterator[Loss]:
     """Yield the losses of what patients have once."""
     if static is not None:
         once = Batch(batch.static, None, batch.generator, filled=batch.filled)
@@ -120,9 +120,7 @@ def static_losses(static: Autoregressive | None, batch: SequenceBatch, step: int
             yield loss._replace(child="static")
 
 
-def draw_static(
-    static: Autoregressive | None, n: int, given: Given, generator: torch.Generator
-) -> Tensor:
+def draw_static(static: Model | None, n: int, given: Given, generator: torch.Generator) -> Tensor:
     """Draw what n patients have once, (n, 2, S)."""
     if static is None:
         return torch.zeros(n, 2, 0, dtype=torch.int64, device=generator.device)
