@@ -261,9 +261,9 @@ class LSTMGAN(SequenceModel):
         self.eval()
         everyone = torch.arange(len(past), device=past.starts.device)
         batch = past.take(everyone, generator)
-        posterior = self.autoencoder.read(batch, self._all(batch), batch.present.sum(1))
-        mean, log_variance = (part.repeat_interleave(draws, 0) for part in posterior)
-        latent = around(mean, log_variance, generator)
+        mean, log_variance = self.autoencoder.read(batch, self._all(batch), batch.present.sum(1))
+        everyone = everyone.repeat_interleave(draws)
+        latent = around(mean[everyone], log_variance[everyone], generator)
         visits = self.autoencoder.visits
         return next_visits(visits, self.fields, past, steps, draws, generator, latent)
 

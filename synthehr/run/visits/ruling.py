@@ -43,8 +43,8 @@ PATIENCE = 1
 Starts = NDArray[np.int64]
 
 
-class DrawnVisits(NamedTuple):
-    """Decoded patients.
+class LawfulPatients(NamedTuple):
+    """Decoded patients, made as lawful as they can be.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class VisitLaw:
         rng: np.random.Generator,
         once: Callable[[NDArray[np.int64]], pa.Table],
         count: Repairs,
-    ) -> DrawnVisits:
+    ) -> LawfulPatients:
         """Decode patients, as lawful as they can be made.
 
         Parameters
@@ -168,7 +168,7 @@ class VisitLaw:
             part, _ = first_lawful(part, drawn, rows, ~any_broken(self.within, drawn))
         return replaced(table, {name: part[name] for name in part.column_names})
 
-    def _cut(self, table: pa.Table, starts: Starts) -> DrawnVisits:
+    def _cut(self, table: pa.Table, starts: Starts) -> LawfulPatients:
         """End each patient's visits where they must end; one visit stays in any case."""
         gone = np.full(table.num_rows, False)
         for body in self.limits:
@@ -179,9 +179,9 @@ class VisitLaw:
                 gone |= earlier(all_hold(rule.body.when, table), starts)
         gone[starts[:-1]] = False
         counts = np.add.reduceat(~gone, starts[:-1])
-        return DrawnVisits(table.filter(pa.array(~gone)), np.r_[0, np.cumsum(counts)])
+        return LawfulPatients(table.filter(pa.array(~gone)), np.r_[0, np.cumsum(counts)])
 
-    def wrong(self, drawn: DrawnVisits) -> NDArray[np.bool_]:
+    def wrong(self, drawn: LawfulPatients) -> NDArray[np.bool_]:
         """Say which patients break a rule; (P,)."""
         found = any_broken(self.rules, drawn.table, drawn.starts)
         return np.logical_or.reduceat(found, drawn.starts[:-1])
@@ -196,7 +196,7 @@ def ruled_patients(
     bounds: Mapping[str, tuple[Interval, ...]] | None,
     first: int,
     count: Repairs,
-) -> DrawnVisits:
+) -> LawfulPatients:
     """Draw patients that keep all rules.
 
     Parameters
@@ -247,7 +247,7 @@ def ruled_patients(
     whose = np.concatenate(owners)
     order = np.argsort(whose, kind="stable")
     table = pa.concat_tables(parts).unify_dictionaries().take(pa.array(order))
-    return DrawnVisits(table, np.r_[0, np.cumsum(np.bincount(whose, minlength=n))])
+    return LawfulPatients(table, np.r_[0, np.cumsum(np.bincount(whose, minlength=n))])
 
 
 def _once(
@@ -281,7 +281,7 @@ def _pairs(rules: Rules) -> list[Order]:
     ]
 
 
-def _infeasible(law: VisitLaw, drawn: DrawnVisits) -> ConditionError:
+def _infeasible(law: VisitLaw, drawn: LawfulPatients) -> ConditionError:
     """Name the rules that patients still break."""
     names = [
         shown(rule.name)
