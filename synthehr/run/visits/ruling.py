@@ -228,6 +228,7 @@ def ruled_patients(
         if named is None:
             whole = encoder.decode(codes.static, numbers, bounds=bounds, first=first)
             named = whole.select([x for x in whole.column_names if x not in encoder.modelled])
+        assert named is not None
         once = _once(law, codes, numbers, bounds, named.take(pa.array(places)))
         drawn = law.decoded(codes, numbers, once, count)
         is_wrong = law.wrong(drawn)
