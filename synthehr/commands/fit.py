@@ -21,10 +21,7 @@ def fit(
     ] = None,
     schema: options.SchemaFile = None,
     model: Annotated[
-        str,
-        typer.Option(
-            "--model", help="auto, autoregressive, vae, gan, cgan; for visits lstm, lstm-gan."
-        ),
+        str, typer.Option("--model", help="auto, autoregressive, vae, gan, cgan; lstm, lstm-gan.")
     ] = "auto",
     reading: options.Read = None,
     patient: options.Patient = None,
