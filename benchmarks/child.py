@@ -14,11 +14,16 @@ from typing import NamedTuple
 
 
 class Child(NamedTuple):
-    """What became of a child process; `peak_mib` is the largest resident size it had."""
+    """What became of a child process.
+
+    `peak_mib` is the largest resident size it had. `cpu_s` are the seconds that cores were busy
+    with it and its own children, which on a shared machine say more than `seconds` that passed.
+    """
 
     code: int
     seconds: float
     peak_mib: float
+    cpu_s: float
     out: str
     err: str
 
@@ -54,4 +59,5 @@ def run_child(
             texts.append(stream.read().decode(errors="replace"))
     # Linux counts in KiB, macOS in bytes
     unit = 1024 if sys.platform != "darwin" else 1024**2
-    return Child(process.returncode, seconds, usage.ru_maxrss / unit, *texts)
+    busy = usage.ru_utime + usage.ru_stime
+    return Child(process.returncode, seconds, usage.ru_maxrss / unit, busy, *texts)

@@ -98,6 +98,7 @@ def run_filling(job: Filling, places: Places, limit: float) -> Record:
             command = [python, HERE / "impute_peer.py", job.who, holes, point, draw]
             child = checked(run_child([*command, "--seed", str(job.seed)], limit=limit))
             measured: Record = {"seconds": last_json(child)["seconds"]}
+            measured["cpu_s"] = round(child.cpu_s, 2)
             measured["peak_mib"] = round(child.peak_mib)
         else:
             measured = _ours(job, shlex.split(job.options), holes, point, draw, work, limit)
@@ -127,6 +128,7 @@ def _ours(
     drawn = checked(run_child([*fill, "-o", draw], limit=limit))
     return {
         "seconds": round(fitted.seconds + estimated.seconds + drawn.seconds, 2),
+        "cpu_s": round(fitted.cpu_s + estimated.cpu_s + drawn.cpu_s, 2),
         "fit_s": round(fitted.seconds, 2),
         "impute_s": round(drawn.seconds, 2),
         "peak_mib": round(max(fitted.peak_mib, drawn.peak_mib)),

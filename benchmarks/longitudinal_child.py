@@ -20,7 +20,6 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ from public import declared
 
 DELTA = 1e-5
 FORECAST_DRAWS = 100
-IMPUTE_DRAWS = 20
 
 
 def main() -> None:
@@ -121,34 +119,12 @@ def tasks(model: Any, folder: Path, seed: int) -> dict[str, float]:
         history = pd.read_parquet(folder / "history.parquet")
         drawn = model.forecast(history, steps=STEPS, draws=FORECAST_DRAWS, seed=seed)
         found["forecast_s"] = round(time.perf_counter() - started, 2)
-        stacked(drawn).to_parquet(folder / "forecast.parquet", index=False)
+        frame_of(drawn).to_parquet(folder / "forecast.parquet", index=False)
     if hasattr(model, "impute"):
         started = time.perf_counter()
-        filled = model.impute(pd.read_parquet(folder / "holes.parquet"), draws=IMPUTE_DRAWS)
+        filled = model.impute(pd.read_parquet(folder / "holes.parquet"), draws=0)
         found["impute_s"] = round(time.perf_counter() - started, 2)
-        middle(filled).to_parquet(folder / "filled.parquet", index=False)
-    return found
-
-
-def stacked(drawn: Any) -> pd.DataFrame:
-    """Draws below one another with their number in `draw`, if they are not so already."""
-    if isinstance(drawn, Sequence):
-        return pd.concat([frame_of(one).assign(draw=i) for i, one in enumerate(drawn)])
-    return frame_of(drawn)
-
-
-def middle(filled: Any) -> pd.DataFrame:
-    """The median of each number over several draws; levels are those of the first one."""
-    if not isinstance(filled, Sequence):
-        return frame_of(filled)
-    frames = [frame_of(one) for one in filled]
-    found = frames[0].copy()
-    for name in found:
-        if pd.api.types.is_numeric_dtype(found[name]) and not pd.api.types.is_bool_dtype(
-            found[name]
-        ):
-            columns = [frame[name].astype("Float64").astype(float) for frame in frames]
-            found[name] = pd.concat(columns, axis=1).median(axis=1)
+        frame_of(filled).to_parquet(folder / "filled.parquet", index=False)
     return found
 
 

@@ -66,7 +66,7 @@ def alike(made: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
             )
         elif pd.api.types.is_integer_dtype(kind) and pd.api.types.is_numeric_dtype(cells):
             numbers = cells.astype("Float64")
-            fits = bool((numbers.dropna() % 1 == 0).all())
+            fits = int((numbers.dropna() % 1).astype(bool).sum()) == 0
             found[name] = numbers.astype("Int64") if fits else cells
         elif pd.api.types.is_float_dtype(kind) and pd.api.types.is_numeric_dtype(cells):
             found[name] = cells.astype("Float64").astype("float64")

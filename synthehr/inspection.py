@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.artifact import load_either, read_metadata
+from synthehr.artifact import Artifact, SequenceArtifact, load_either, read_metadata
 from synthehr.encode.axis import combined, has_axis, to_axis
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.rare import holders
 from synthehr.errors import ConfigError, InputError
 from synthehr.io import Source, read
+from synthehr.io.visits import read_visits
 from synthehr.privacy.listing import ledger_text
 from synthehr.schema.column import shown
 from synthehr.schema.infer import infer
@@ -200,7 +201,7 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
             "agree with a patient it is by chance",
             hint=f"its ledger says what it gives away: synthehr inspect {model}",
         )
-    rows = read(table).table
+    rows = _rows(artifact, table)
     names = [name for name in rows.column_names if name in artifact.schema]
     if not names:
         raise InputError(
@@ -230,6 +231,15 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
         found = sum(text in own or (text in stored and text not in common) for text in few)
         hits += [Hit(name, "the texts of the file", found)] if found else []
     return sorted(hits, key=lambda hit: names.index(hit.column))
+
+
+def _rows(artifact: Artifact | SequenceArtifact, table: Any) -> pa.Table:
+    """Read a table as the encoder saw it: of visits, with gaps in the place of times."""
+    if isinstance(artifact, Artifact):
+        return read(table).table
+    encoder = artifact.encoder
+    visits = read_visits(table, patient=encoder.patient, time=encoder.time)
+    return encoder.with_steps(visits.table, visits.offsets())
 
 
 def texts(content: Any, where: str = "") -> Iterator[tuple[str, str]]:

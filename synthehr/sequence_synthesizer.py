@@ -106,6 +106,7 @@ class SequenceSynthesizer:
         from synthehr.modes.constraints import Rules
         from synthehr.run.choices import Options, checked
         from synthehr.run.visits.preparation import prepare_sequences
+        from synthehr.run.visits.private import check_static, prepare_private_visits
         from synthehr.schema.table import Schema
         from synthehr.seeds import settled
 
@@ -124,7 +125,10 @@ class SequenceSynthesizer:
             self._shape = shape_of(data[-1] if isinstance(data, list | tuple) else data)
             data = read_visits(data, patient=patient, time=time, format=format, static=static)
         wanted = Schema.read(schema) if isinstance(schema, str | Path) else schema
-        return prepare_sequences(data, wanted, options)
+        if privacy is None:
+            return prepare_sequences(data, wanted, options)
+        check_static(data, static)
+        return prepare_private_visits(data, wanted, options)
 
     def fit(
         self,
@@ -165,7 +169,8 @@ class SequenceSynthesizer:
         on_text, pii : str
             What to do with columns of free text, and with likely direct identifiers.
         privacy : Privacy, optional
-            Makes the fit differentially private.
+            Makes the fit differentially private, by patient; `schema` and, of one long table,
+            `static` are needed then.
         rules : Rules or path, optional
             Rules that sampled visits keep.
 

@@ -11,7 +11,7 @@ import longitudinal
 import longitudinal_score as score
 import longitudinal_tasks as tasks
 from bars import judge
-from longitudinal_child import middle, settings_of, stacked
+from longitudinal_child import settings_of
 from longitudinal_sets import SETS, simulated, split, write
 from longitudinal_table import compared, page, rows_table
 from longitudinal_visits import Keys, alike, numbers_of, ordered, static_of
@@ -153,13 +153,16 @@ def test_forecasts_are_held_against_what_came(tmp_path) -> None:
     history, future = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("history", "future"))
     assert history.groupby("patient_id").size().eq(7).all()
     assert future.groupby("patient_id").size().eq(tasks.STEPS).all()
-    right = stacked([future, future])
+    right = future.assign(step=future.groupby("patient_id").cumcount() + 1)
+    for end in ("low", "high"):
+        right[[f"x_{end}_95", f"y_{end}_95"]] = future[["x", "y"]]
     right.to_parquet(tmp_path / "forecast.parquet")
     found = tasks.score(frame, tmp_path, KEYS, ["x", "y"])
     assert found["forecast_mae"] == 0
     assert found["linear_mae"] < 0.02 < found["last_mae"]
     assert found["forecast_covered"] == 1
-    wrong = right.assign(x=right.x + 100, y=np.nan)
+    off = dict.fromkeys(("x", "x_low_95", "x_high_95"), right.x + 100)
+    wrong = right.assign(**off, y=np.nan, y_low_95=np.nan, y_high_95=np.nan)
     wrong.to_parquet(tmp_path / "forecast.parquet")
     found = tasks.score(frame, tmp_path, KEYS, ["x", "y"])
     assert found["forecast_covered"] == 0
@@ -173,9 +176,7 @@ def test_imputation_is_judged_on_what_was_taken_away(tmp_path) -> None:
     tasks.make(frame, tmp_path, KEYS, ["x", "y"])
     holes = pd.read_parquet(tmp_path / "holes.parquet")
     assert holes.x.isna().mean() == pytest.approx(tasks.HIDDEN, abs=0.04)
-    noise = np.random.default_rng(0).normal(0, 1, len(frame))
-    draws = [frame.assign(x=frame.x + sign * noise) for sign in (-1, 0, 1)]
-    middle(draws).to_parquet(tmp_path / "filled.parquet")
+    frame.to_parquet(tmp_path / "filled.parquet")
     found = tasks.score(frame, tmp_path, KEYS, ["x", "y"])
     assert found["impute_mae"] == 0
     assert found["impute_linear_mae"] < found["impute_locf_mae"] < found["impute_median_mae"]

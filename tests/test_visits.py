@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from commands import run
+from encoded import encoded_visits
 
 from synthehr import SequenceSynthesizer, Synthesizer
 from synthehr.demo import simulate_visits
-from synthehr.encode.config import EncodeConfig
 from synthehr.encode.sequence import SequenceEncoder
 from synthehr.errors import ConditionError, ConfigError, InputError, SynthehrError
-from synthehr.io.visits import read_visits
-from synthehr.models.lstm import LSTM, LSTMConfig
+from synthehr.models.lstm import LSTM
 from synthehr.models.sequence_base import Sequences
-from synthehr.run.choices import Options
-from synthehr.run.visits.preparation import settle_visits
 
 COLUMNS = ["patient_id", "day", "sex", "arm", "state", "systolic", "egfr", "infection"]
-QUICK: dict[str, Any] = {"train": {"steps": 60, "evaluations": 2}}
+QUICK: dict[str, Any] = {
+    "model": {"hidden": 16, "width": 32, "blocks": 1},
+    "train": {"steps": 40, "evaluations": 2},
+}
 VISITS = simulate_visits(150, 0, columns=COLUMNS)
 ARM = VISITS["arm"][0].as_py()
 
@@ -62,21 +62,15 @@ def test_patients_come_back_as_they_went_in(fitted: SequenceSynthesizer) -> None
 def test_equal_seeds_give_equal_patients_whatever_their_number(
     fitted: SequenceSynthesizer,
 ) -> None:
-    few, many = fitted.sample(10, seed=3), fitted.sample(520, seed=3)
+    few, many = fitted.sample(10, seed=3), fitted.sample(1_030, seed=3)
     assert many.slice(0, few.num_rows).equals(few)
     assert not fitted.sample(10, seed=4).equals(few)
 
 
-def test_equal_seeds_give_equal_fits(fitted: SequenceSynthesizer) -> None:
-    again = SequenceSynthesizer(seed=1, settings=QUICK)
-    again.fit(VISITS, patient="patient_id", time="day")
-    assert again.sample(20, seed=5).equals(fitted.sample(20, seed=5))
-
-
 def test_a_model_file_draws_the_same(fitted: SequenceSynthesizer, file: Path) -> None:
     loaded = SequenceSynthesizer.load(file)
-    drawn, same = loaded.sample(20, seed=6), frame(fitted.sample(20, seed=6))
-    pd.testing.assert_frame_equal(drawn, same, check_dtype=False)
+    drawn = pa.Table.from_pandas(loaded.sample(20, seed=6), preserve_index=False)
+    assert drawn.cast(VISITS.schema).equals(fitted.sample(20, seed=6))
     with pytest.raises(SynthehrError, match="one of visits"):
         Synthesizer.load(file)
 
@@ -135,11 +129,7 @@ def test_whole_patients_are_added(fitted: SequenceSynthesizer) -> None:
 
 @pytest.fixture(scope="module")
 def encoded() -> tuple[SequenceEncoder, Sequences]:
-    visits = read_visits(VISITS, patient="patient_id", time="day")
-    schema = settle_visits(visits, None, Options())
-    starts, rng = visits.offsets(), np.random.default_rng(0)
-    encoder = SequenceEncoder.fit(visits.table, schema, starts, visits.static, EncodeConfig(), rng)
-    return encoder, Sequences.of(encoder.encode(visits.table, starts))
+    return encoded_visits(VISITS)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
@@ -189,18 +179,8 @@ def test_clocks_keep_their_type_and_step(unit: str) -> None:
     days = frame(VISITS)["day"].to_numpy().astype("m8[D]")
     times = pa.array((np.datetime64("2020-01-01T08:30:00") + days).astype(f"M8[{unit}]"))
     visits = VISITS.set_column(1, "day", times)
-    table = read_visits(visits, patient="patient_id", time="day")
-    schema = settle_visits(table, None, Options())
-    encoder = SequenceEncoder.fit(
-        table.table,
-        schema,
-        table.offsets(),
-        table.static,
-        EncodeConfig(),
-        np.random.default_rng(0),
-    )
-    codes = encoder.encode(table.table, table.offsets())
-    decoded = encoder.decode(codes, np.random.default_rng(0))
+    encoder, records = encoded_visits(visits)
+    decoded = encoder.decode(records.codes(), np.random.default_rng(0))
     assert decoded["day"].type == pa.timestamp(unit)
     assert set(frame(decoded)["day"].dt.strftime("%H:%M")) == {"08:30"}
 
@@ -217,15 +197,8 @@ def test_what_cannot_be_learned_is_refused() -> None:
         Synthesizer("lstm").fit(VISITS)
 
 
-def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ConfigError):
-        LSTMConfig(hidden=0)
-    with pytest.raises(ConfigError):
-        LSTMConfig(forgetting=1.0)
-
-
 def test_without_looking_ahead_no_hole_is_filled() -> None:
-    settings = {"model": {"whole_share": 0.0}, "train": {"steps": 3, "evaluations": 1}}
+    settings = {"model": {"whole_share": 0.0, "width": 32}, "train": {"steps": 3, "evaluations": 1}}
     synthesizer = SequenceSynthesizer(seed=1, settings=settings)
     synthesizer.fit(VISITS, patient="patient_id", time="day")
     with pytest.raises(ConfigError, match="not learned to fill"):
@@ -255,5 +228,6 @@ def test_the_commands_know_visits(
     ):
         done = run(capsys, *command)
         assert done.code == 0, done.err
+    assert run(capsys, "inspect", file, "--against", given).code == 0
     assert pq.read_table(tmp_path / "i.parquet")["egfr"].null_count == 0
     assert len(set(pq.read_table(tmp_path / "s.parquet")["patient_id"].to_pylist())) == 5

@@ -21,12 +21,16 @@ def fit(
     ] = None,
     schema: options.SchemaFile = None,
     model: Annotated[
-        str, typer.Option("--model", help="auto, autoregressive, vae, gan, cgan; lstm for visits.")
+        str,
+        typer.Option(
+            "--model", help="auto, autoregressive, vae, gan, cgan; for visits lstm, lstm-gan."
+        ),
     ] = "auto",
     reading: options.Read = None,
     patient: options.Patient = None,
     visit_time: options.VisitTime = None,
     visit_format: options.VisitFormat = None,
+    static: options.Static = None,
     rules: options.RulesFile = None,
     holdout: options.Holdout = None,
     max_minutes: options.MaxMinutes = None,
@@ -38,9 +42,7 @@ def fit(
     public_rows: options.PublicRows = None,
     discover: options.Discover = False,
     setting: options.Setting = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A TOML file of settings.")
-    ] = None,
+    config: options.ConfigFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show schema and plan; train and write nothing.")
     ] = False,
@@ -52,12 +54,11 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn a table, or with --time the visits of patients, and write a model file."""
-    from synthehr.commands.visits import learns_visits, only_table, visit_data
+    from synthehr import SequenceSynthesizer, Synthesizer
+    from synthehr.commands.visits import learns_visits, named, only_table, visit_data
     from synthehr.io import check_target
     from synthehr.privacy.config import asked
     from synthehr.run.choices import settings_of
-    from synthehr.sequence_synthesizer import SequenceSynthesizer
-    from synthehr.synthesizer import Synthesizer
 
     target = output or beside(tables[-1], ".synthehr")
     if not dry_run:
@@ -77,10 +78,9 @@ def fit(
     if of_visits:
         synthesizer = SequenceSynthesizer(model, seed=seed, settings=chosen)
         data = visit_data(tables, reading)
-        common |= {"time": visit_time, "format": visit_format}
+        common |= {"time": visit_time, "format": visit_format, "static": named(static)}
     else:
         synthesizer = Synthesizer(model, seed=seed, settings=chosen)
         data = read_table(only_table(tables), reading)
-    prepared = synthesizer.prepare(data, schema, **common)
     how = How(dry_run, resume, force, json, quiet)
-    finish_fit(synthesizer, prepared, tables[-1], target, how)
+    finish_fit(synthesizer, synthesizer.prepare(data, schema, **common), tables[-1], target, how)

@@ -53,6 +53,15 @@ VisitTime = Annotated[
         "--time", metavar="COL", help="The column that tells when a visit was: learn visits."
     ),
 ]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+Static = Annotated[
+    str | None,
+    typer.Option(
+        "--static",
+        metavar="COL,COL",
+        help="Columns of visits that a patient has once; else those that never change within one.",
+    ),
+]
 VisitFormat = Annotated[
     str | None,
     typer.Option(

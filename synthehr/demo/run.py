@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from synthehr.demo.cohort import simulate
+from synthehr.demo.visits import simulate_visits
 from synthehr.errors import SynthehrError
 
 COMMANDS = (
@@ -51,6 +52,9 @@ def run_demo(
     cohort = folder / "cohort.parquet"
     folder.mkdir(parents=True, exist_ok=True)
     write_table([simulate(patients, seed)], cohort, force=force)
+    # for `synthehr fit --time`, which takes longer than a demo may
+    visits = simulate_visits(max(60, patients // 8), seed)
+    write_table([visits], folder / "visits.parquet", force=force)
     print(f"{cohort}: {patients:,} simulated admissions", file=sys.stderr)
     for template in COMMANDS:
         words = [word.format(folder) for word in template.split()]

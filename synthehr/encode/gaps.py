@@ -14,7 +14,9 @@ from synthehr.encode.axis import combined, from_axis, to_axis, value_type
 from synthehr.encode.numeric import NumericColumn
 
 KNOTS = 65
-"""Ranks of the time since the first visit are interpolated between so many."""
+"""Ranks of times are interpolated between so many."""
+DISTINCT = 200
+"""Unless there are no more than so many distinct ones: then each is one."""
 UNITS = (86_400, 3_600, 60, 1)
 """Lengths in seconds, of which gaps are counted in the longest that divides them all."""
 DECIMALS = 9
@@ -50,6 +52,14 @@ class VisitClock(NamedTuple):
         unit = _unit(value_type(times.type), np.asarray(gaps.fill_null(0)))
         clock = cls(times.type, unit)
         return clock, gaps if unit == 1 else clock.gaps(times, column, starts)
+
+    @classmethod
+    def public(cls, data_type: pa.DataType) -> VisitClock:
+        """Make a clock for times of a type without a look at them: days of dates, else seconds."""
+        kind = value_type(data_type)
+        seconds = UNITS[0] if pa.types.is_date(kind) else UNITS[-1]
+        is_fine = pa.types.is_temporal(kind) and not pa.types.is_date32(kind)
+        return cls(data_type, seconds * _per_second(kind) if is_fine else 1)
 
     def gaps(self, times: pa.ChunkedArray, column: str, starts: NDArray[np.int64]) -> pa.Array:
         """Give the time since the visit before, null at each patient's first visit.
@@ -116,11 +126,14 @@ def _unit(kind: pa.DataType, gaps: NDArray[Any]) -> int:
     """Find the longest of days, hours, minutes and seconds that divides all gaps."""
     if not pa.types.is_temporal(kind) or pa.types.is_date32(kind):
         return 1
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[getattr(kind, "unit", "ms")]
     for seconds in UNITS:
-        if not (gaps % (seconds * per_second)).any():
-            return seconds * per_second
+        if not (gaps % (seconds * _per_second(kind))).any():
+            return seconds * _per_second(kind)
     return 1
+
+
+def _per_second(kind: pa.DataType) -> int:
+    return {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[getattr(kind, "unit", "ms")]
 
 
 def gap_values(column: NumericColumn) -> NDArray[np.float64]:
@@ -135,22 +148,32 @@ def gap_values(column: NumericColumn) -> NDArray[np.float64]:
 
 
 def elapsed_knots(
-    gaps: NDArray[np.float64], starts: NDArray[np.int64], least: int
-) -> NDArray[np.float32]:
-    """Quantiles of the time since the first visit over all visits, ascending, (K,).
+    gaps: NDArray[np.float64],
+    begins: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    least: int,
+) -> NDArray[np.float64]:
+    """Choose times by which visits are ranked, ascending, (K,): all of few, or quantiles.
 
     Parameters
     ----------
     gaps : ndarray of shape (V,)
         0 at each patient's first visit.
+    begins : ndarray of shape (P,)
+        Time of each patient's first visit.
     starts : ndarray of shape (P + 1,), int64
         Where each patient's visits begin.
     least : int
         Times that fewer patients reach are not stored.
     """
     course = np.cumsum(gaps)
-    elapsed = course - np.repeat(course[starts[:-1]], np.diff(starts))
+    owners = np.repeat(np.arange(len(begins)), np.diff(starts))
+    elapsed = np.round(course - (course[starts[:-1]] - begins)[owners], DECIMALS)
+    pairs = np.unique(np.stack([elapsed, owners]), axis=1)
+    times, held = np.unique(pairs[0], return_counts=True)
+    if len(times) <= DISTINCT:
+        return times[held >= least] if (held >= least).any() else times[:0]
     ends = np.sort(elapsed[starts[1:] - 1])
     longest = ends[max(len(ends) - least, 0)]
     places = np.linspace(0, 1, KNOTS)
-    return np.unique(np.quantile(np.minimum(elapsed, longest), places)).astype(np.float32)
+    return np.unique(np.quantile(np.minimum(elapsed, longest), places))

@@ -10,7 +10,6 @@ way: see `synthehr.encode.climbs`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
@@ -26,8 +25,8 @@ from synthehr.encode.gaps import VisitClock, elapsed_knots, gap_values
 from synthehr.encode.layout import Interval
 from synthehr.encode.numeric import NumericColumn
 from synthehr.encode.table import TableEncoder
+from synthehr.encode.visit_columns import beginnings, first_time, once_and_each
 from synthehr.errors import SchemaError
-from synthehr.schema.column import Column
 from synthehr.schema.table import Schema
 
 
@@ -44,8 +43,13 @@ class SequenceFields(NamedTuple):
         Which of these is the gap; None where every gap is the same.
     gaps : ndarray of shape (size, parts), float32
         Length of each part of each token of the gap, in mean gaps; 0 for null.
+    origin : int or None
+        Which of the static columns is the time of the first visit; None where visits are told
+        by dates, or all patients begin at one time: then each patient's time begins at 0.
+    origins : ndarray of shape (size, parts), float32
+        Time of each part of each of its tokens, in mean gaps since the earliest.
     elapsed : ndarray of shape (K,), float32
-        Times since a patient's first visit by which visits are ranked, in mean gaps.
+        Times by which visits are ranked, in mean gaps.
     mean_visits : float
         Mean number of visits of a patient.
     """
@@ -54,6 +58,8 @@ class SequenceFields(NamedTuple):
     visits: Fields
     gap: int
     gaps: NDArray[np.float32]
+    origin: int | None
+    origins: NDArray[np.float32]
     elapsed: NDArray[np.float32]
     mean_visits: float
 
@@ -127,11 +133,15 @@ class SequenceEncoder:
                 "too few patients have more than one visit to learn the time between visits",
                 hint="fit without --time: each record then stands for itself",
             )
+        first = first_time(static, time)
+        earliest = np.zeros((1, 1)) if first is None else gap_values(first)
         self.fields = SequenceFields(
             static.fields,
             visits.fields,
             visits.modelled.index(time),
             (gap_values(column) / mean_gap).astype(np.float32),
+            None if first is None else static.modelled.index(time),
+            ((earliest - earliest.min()) / mean_gap).astype(np.float32),
             knots,
             mean_visits,
         )
@@ -189,7 +199,7 @@ class SequenceEncoder:
         owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         climbs = {name: Climb(table[name].type, falls) for name, falls in falling.items()}
         kinds = {name: climb.step_type for name, climb in climbs.items()}
-        once, each = _schemas(schema, static, {time: clock.gap_type, **kinds})
+        once, each = once_and_each(schema, static, {time: clock.gap_type, **kinds})
         first, steps = climbed(climbs, table, starts)
         visits = TableEncoder.fit(
             replaced(steps, {time: gaps}), each, patients=owners, config=config, rng=rng
@@ -199,7 +209,8 @@ class SequenceEncoder:
         )
         values = np.asarray(gaps.fill_null(0), np.float64)
         mean_gap = max(values.sum() / max(len(values) - len(first), 1), 1e-9)
-        knots = elapsed_knots(values / mean_gap, starts, config.rare_patients)
+        begins = beginnings(encoder, first[time], time)
+        knots = elapsed_knots(values, begins, starts, config.rare_patients) / mean_gap
         return cls(
             tuple(column.name for column in schema.columns if column.role != "drop"),
             patient,
@@ -207,7 +218,7 @@ class SequenceEncoder:
             clock,
             encoder,
             visits,
-            knots,
+            knots.astype(np.float32),
             mean_gap,
             len(values) / len(first),
             climbs,
@@ -317,24 +328,3 @@ class SequenceEncoder:
             content["mean_visits"],
             {name: Climb.from_state(each) for name, each in content.get("climbs", {}).items()},
         )
-
-
-def _schemas(
-    schema: Schema, static: tuple[str, ...], steps: Mapping[str, pa.DataType]
-) -> tuple[Schema, Schema]:
-    """Split a schema into what patients have once and what visits have; what is summed in both."""
-    once, each = [], []
-    for column in schema.columns:
-        if column.role == "drop":
-            continue
-        if column.name in steps:
-            kind = "numeric" if pa.types.is_floating(steps[column.name]) else "integer"
-            arrow = str(steps[column.name])
-            step = Column(name=column.name, kind=kind, arrow_type=arrow, nullable=True)
-            each.insert(0 if column.role == "time" else len(each), step)
-            once.append(replace(column, role="feature"))
-        elif column.role == "patient" or column.name in static:
-            once.append(column)
-        else:
-            each.append(column)
-    return Schema(tuple(once)), Schema(tuple(each))

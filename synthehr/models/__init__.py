@@ -24,6 +24,7 @@ MODELS: dict[str, str] = {
 
 SEQUENCE_MODELS: dict[str, str] = {
     "lstm": "synthehr.models.lstm:LSTM",
+    "lstm-gan": "synthehr.models.lstm_gan:LSTMGAN",
 }
 """Likewise the models of visits."""
 

@@ -32,11 +32,11 @@ class Past(NamedTuple):
     seen : Tensor of shape (B, D), bool
         Whether it ever was.
     seen_at : Tensor of shape (B, D)
-        When, in mean gaps since the first visit.
+        When, in mean gaps.
     sums, counts : Tensor of shape (B, D)
         Of scores of the values seen.
     elapsed : Tensor of shape (B,)
-        Time of the last visit, in mean gaps since the first.
+        Time of the last visit, in mean gaps.
     visits : Tensor of shape (B,)
         How many there were.
     """
@@ -83,26 +83,37 @@ class Course(nn.Module):
         self.register_buffer("starts", torch.from_numpy(starts), False)
         self.register_buffer("nulls", torch.from_numpy(nulls), False)
         self.register_buffer("gaps", torch.from_numpy(fields.gaps), False)
+        self.origins_of = fields.origin
+        self.register_buffer("origins", torch.from_numpy(fields.origins), False)
         self.register_buffer("knots", torch.from_numpy(fields.elapsed), False)
+        # Sums of gaps carry the noise of single precision: what is told apart is the nearest.
+        self.register_buffer("between", (self.knots[1:] + self.knots[:-1]) / 2, False)
 
     scores: Tensor
     starts: Tensor
     nulls: Tensor
     gaps: Tensor
+    origins: Tensor
     knots: Tensor
+    between: Tensor
 
     @property
     def width(self) -> int:
         """Number of features."""
         return 2 * self.columns + rank_width(FREQUENCIES) + 2
 
-    def nothing(self, n: int) -> Past:
+    def origin(self, static: Tensor) -> Tensor:
+        """Time at which patients begin, of static codes (B, 2, S), in mean gaps; (B,)."""
+        if self.origins_of is None:
+            return self.origins.new_zeros(len(static))
+        return self.origins[static[:, 0, self.origins_of], static[:, 1, self.origins_of]]
+
+    def nothing(self, origin: Tensor) -> Past:
         """Give the past of patients before their first visit."""
-        device = self.scores.device
+        n, device = len(origin), self.scores.device
         zeros = torch.zeros(n, self.columns, device=device)
         codes = torch.zeros(n, 2, self.columns, dtype=torch.int64, device=device)
-        none = torch.zeros(n, device=device)
-        return Past(codes, zeros.bool(), zeros, zeros, zeros, none, none)
+        return Past(codes, zeros.bool(), zeros, zeros, zeros, origin, torch.zeros_like(origin))
 
     def seen(self, codes: Tensor) -> Tensor:
         """Say which cells of codes (..., 2, D) are not null; (..., D)."""
@@ -130,7 +141,7 @@ class Course(nn.Module):
             past.visits + 1,
         )
 
-    def before_each(self, codes: Tensor, known: Tensor, elapsed: Tensor) -> Past:
+    def before_each(self, codes: Tensor, known: Tensor, elapsed: Tensor, origin: Tensor) -> Past:
         """Give the past before each of T visits and after the last.
 
         Parameters
@@ -139,7 +150,9 @@ class Course(nn.Module):
         known : Tensor of shape (B, T, D), bool
             Cells that count as seen.
         elapsed : Tensor of shape (B, T)
-            Time of each visit since the first, in mean gaps.
+            Time of each visit, in mean gaps.
+        origin : Tensor of shape (B,)
+            Time before the first.
 
         Returns
         -------
@@ -163,7 +176,7 @@ class Course(nn.Module):
             seen_at,
             sums.cumsum(1),
             counts.cumsum(1),
-            torch.cat([elapsed.new_zeros(n, 1), elapsed], 1),
+            torch.cat([origin[:, None], elapsed], 1),
             torch.arange(steps + 1, device=codes.device).float().expand(n, -1),
         )
 
@@ -181,12 +194,12 @@ class Course(nn.Module):
         more = [torch.log1p(past.visits)[..., None], torch.log1p(past.elapsed)[..., None]]
         return torch.cat([*pieces, *more], -1)
 
-    def bins(self, past: Past) -> Tensor:
-        """Find the stretch of time since the first visit, from 0 to len(knots); (...)."""
-        return torch.searchsorted(self.knots, past.elapsed.contiguous(), right=True)
+    def bins(self, elapsed: Tensor) -> Tensor:
+        """Find the nearest of the times that visits are ranked by, 0 to K - 1; (...)."""
+        return torch.searchsorted(self.between, elapsed.contiguous())
 
     def rank(self, elapsed: Tensor) -> Tensor:
-        """Rank times since the first visit among those of the fitted patients, in (0, 1)."""
+        """Rank times among those of the fitted patients, in (0, 1)."""
         if len(self.knots) < 2:
             return torch.full_like(elapsed, 0.5)
         right = torch.searchsorted(self.knots, elapsed.contiguous()).clamp_(1, len(self.knots) - 1)

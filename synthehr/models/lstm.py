@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal, final
 
 import torch
@@ -20,23 +21,25 @@ from torch import Tensor
 
 from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.sequence import SequenceFields
-from synthehr.models.autoregressive import Autoregressive
-from synthehr.models.base import NOTHING_GIVEN, Batch, Given, Loss
+from synthehr.models.base import NOTHING_GIVEN, Given, Loss
 from synthehr.models.completing import complete_records, token_chances
-from synthehr.models.masks import draw_masks
 from synthehr.models.sequence_base import SequenceBatch, SequenceModel, Sequences
 from synthehr.models.visit_drawing import draw_visits, from_both_sides, next_visits
+from synthehr.models.visit_learning import (
+    draw_static,
+    held_out_visits,
+    lesson,
+    lesson_losses,
+    static_losses,
+    static_model,
+    usual_most,
+    visit_training,
+)
 from synthehr.models.visit_network import VisitNetwork
+from synthehr.models.visit_settling import shift_to_shares
 
-HELD_OUT_VISITS = 4096
-"""Visits times masks by which held-out patients are scored, at least."""
-BLOCK = 256
-"""Held-out patients that are scored at a time."""
-ORDERED_SHARE = 0.5
-NEXT_WEIGHT = 0.5
-"""As `ordered_share` and `next_weight` of `AutoregressiveConfig`."""
-LONGEST = 4.0
-"""Drawing ends at so many times the visits of the patient with most."""
+SETTLING_ROUNDS = 3
+SETTLING_PATIENTS = 1024
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class LSTMConfig:
         for name in ("hidden", "width", "blocks", "embedding"):
             if getattr(self, name) < 1:
                 raise out_of_range(name, "at least 1")
-        for name in ("frequencies", "head_frequencies"):
+        for name in ("frequencies", "head_frequencies", "own_share"):
             if getattr(self, name) < 0:
                 raise out_of_range(name, "at least 0")
         for name in ("dropout", "forgetting", "whole_share"):
@@ -104,16 +107,34 @@ class LSTM(SequenceModel):
     """
 
     Config: ClassVar[type] = LSTMConfig
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {
+            "hidden": 48,
+            "width": 96,
+            "blocks": 1,
+            "embedding": 8,
+            "frequencies": 2,
+            "own_share": 1.0,
+            "forgetting": 0.0,
+        },
+        "train": {"steps": 800, "batch_size": 512},
+        "privacy": {"marginals": 0.5},
+    }
+    private_only: ClassVar[Mapping[str, Any]] = {
+        # Norms are taken layer by layer, and shared slopes are no layer.
+        "head_frequencies": 0,
+        # Its numbers are drawn for the visits that there are, not for those that may be.
+        "dropout": 0.0,
+        # No patient may go through a layer twice.
+        "whole_share": 0.0,
+    }
 
     def __init__(self, fields: SequenceFields, config: LSTMConfig) -> None:
         super().__init__()
         self.fields = fields
         self.config = config
-        self.static = None
-        if fields.static:
-            self.static = Autoregressive.build(
-                fields.static, Autoregressive.sized(fields.static, 1_000, {"factors": 0})
-            )
+        private = all(getattr(config, key) == value for key, value in self.private_only.items())
+        self.static = static_model(fields, private=private)
         self.visits = VisitNetwork(
             fields,
             cell=config.cell,
@@ -163,62 +184,35 @@ class LSTM(SequenceModel):
         cls, fields: SequenceFields, n_patients: int, config: LSTMConfig
     ) -> TrainConfig:
         """Choose the budget by the number of visits."""
-        visits = n_patients * fields.mean_visits
-        per_batch = 256 if visits < 3_000 else 1_024 if visits < 30_000 else 4_096
-        batch = max(8, min(512, round(per_batch / fields.mean_visits)))
-        epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 22
-        return TrainConfig(
-            steps=max(500, round(epochs * n_patients / batch)),
-            batch_size=batch,
-            learning_rate=2e-3,
-            betas=(0.9, 0.99),
-            weight_decay=0.1,
-            patience=6,
-            evaluations=20,
-        )
+        return visit_training(fields, n_patients)
 
     def begin(self, records: Sequences, generator: torch.Generator) -> None:
         """Count when patients end, and remember how many visits they have at most, roughly."""
         self.visits.learn_hazard(records)
-        longest = records.lengths.sort(descending=True).values[:10].float().mean()
-        self.most_visits.fill_(int(longest) + 1)
+        self.most_visits.fill_(usual_most(records))
 
     def losses(self, batch: SequenceBatch, step: int) -> Iterator[Loss]:
         """Yield the losses of what patients have once, and of their visits, in nats."""
-        if self.static is not None:
-            for loss in self.static.losses(Batch(batch.static, None, batch.generator), step):
-                yield loss._replace(child="static")
-        present, columns = batch.present, len(self.fields.visits)
-        noise = torch.rand(
-            *present.shape, columns, generator=batch.generator, device=present.device
+        yield from static_losses(self.static, batch, step)
+        config = self.config
+        batch, asked = lesson(
+            batch,
+            self.visits.course,
+            step,
+            forgetting=config.forgetting,
+            whole_share=config.whole_share,
         )
-        shown = present[..., None] & (noise >= self.config.forgetting)
-        known, weights = self._masks(int(present.sum()), batch.generator, NEXT_WEIGHT)
-        share = self.config.whole_share
-        if int((step + 1) * share) > int(step * share):
-            # Only values are learned here, as if nobody knew whether a null cell has one.
-            shown, known, weights = self._without_nulls(batch, shown, known, weights)
-            losses = self.visits.whole_losses(batch, shown, known, weights)
-        else:
-            losses = self.visits.losses(batch, shown, known, weights)
+        losses = lesson_losses(self.visits, batch, asked)
         yield Loss("visits", per_record=losses / self.fields.mean_visits)
 
     @torch.no_grad()
     def held_out_loss(self, records: Sequences) -> float:
         """Estimate the negative log-likelihood of a patient, in nats, over fixed masks."""
-        device = records.starts.device
-        generator = torch.Generator(device).manual_seed(0)
-        total = 0.0
+        score = partial(lesson_losses, self.visits)
+        loss = held_out_visits(records, len(self.fields.visits), score)
         if self.static is not None:
-            total = self.static.held_out_loss(records.static.long()) * len(records)
-        repeats = max(1, -(-HELD_OUT_VISITS // len(records.visits)))
-        for part in records.lengths.argsort().repeat_interleave(repeats).split(BLOCK):
-            batch = records.take(part, generator)
-            known, weights = self._masks(int(batch.present.sum()), generator, 1.0)
-            shown = batch.present[..., None].expand(-1, -1, len(self.fields.visits))
-            losses = self.visits.losses(batch, shown, known, weights)
-            total += losses.sum().item() / repeats
-        return total / len(records)
+            loss += self.static.held_out_loss(records.static.long())
+        return loss
 
     def finish(self, records: Sequences) -> None:
         """Settle the shares of what patients have once; no record is looked at."""
@@ -226,16 +220,18 @@ class LSTM(SequenceModel):
         if self.static is not None:
             self.static.finish(records.static)
 
+    def settle(self, generator: torch.Generator) -> None:
+        """Draw patients, and shift biases by what is off; some rounds of it."""
+        for _ in range(SETTLING_ROUNDS):
+            shift_to_shares(self.visits, self.fields, self.sample(SETTLING_PATIENTS, generator))
+
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw what patients have once, then all their visits side by side."""
         self.eval()
-        if self.static is None:
-            static = torch.zeros(n, 2, 0, dtype=torch.int64, device=self.most_visits.device)
-        else:
-            static = self.static.sample(n, given, generator)
-        most = int(LONGEST * int(self.most_visits))
-        return draw_visits(self.visits, self.fields, static, most, generator, given.of_visits)
+        static = draw_static(self.static, n, given, generator)
+        most, legal = int(self.most_visits), given.of_visits
+        return draw_visits(self.visits, self.fields, static, most, generator, legal=legal)
 
     @torch.no_grad()
     def proceed(
@@ -264,24 +260,3 @@ class LSTM(SequenceModel):
         self.eval()
         codes, context = from_both_sides(self.visits, self.fields, records, generator)
         return token_chances(self.visits.block, self.fields.visits, codes, barred, context)
-
-    def _without_nulls(
-        self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Show no null, and leave its loss out; the gap before a visit is always known."""
-        seen = self.visits.course.seen(batch.visits)
-        is_gap = torch.arange(known.shape[1], device=known.device) == self.fields.gap
-        here = seen[batch.present] & ~is_gap
-        known = (known & here) | is_gap
-        return shown & (seen | is_gap), known, weights * here
-
-    def _masks(
-        self, n: int, generator: torch.Generator, next_weight: float
-    ) -> tuple[Tensor, Tensor]:
-        return draw_masks(
-            n,
-            len(self.fields.visits),
-            generator,
-            ordered_share=ORDERED_SHARE,
-            next_weight=next_weight,
-        )

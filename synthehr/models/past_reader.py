@@ -11,11 +11,8 @@ from torch.nn import functional
 from synthehr.encode.sequence import SequenceFields
 from synthehr.models.cells import CellReader
 from synthehr.models.course import Course, Past
-
-CELLS: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-
-State = tuple[Tensor, ...]
-"""Of a recurrent network: one tensor, or two for an LSTM, each of shape (1, B, hidden)."""
+from synthehr.models.owners import rows_owned_by
+from synthehr.models.recurrent import CellName, Recurrent
 
 
 @final
@@ -42,7 +39,7 @@ class PastReader(nn.Module):
         fields: SequenceFields,
         course: Course,
         *,
-        cell: str,
+        cell: CellName,
         hidden: int,
         width: int,
         embedding: int,
@@ -52,7 +49,6 @@ class PastReader(nn.Module):
     ) -> None:
         super().__init__()
         self.course = course
-        self.states = 2 if cell == "lstm" else 1
         self.dropout = dropout
         self.visit = CellReader(
             fields.visits,
@@ -68,35 +64,44 @@ class PastReader(nn.Module):
             frequencies=frequencies,
             own_share=own_share,
         )
-        self.recurrent = CELLS[cell](hidden, hidden, batch_first=True)
-        self.initial = nn.Linear(width, self.states * hidden)
+        self.recurrent = Recurrent(hidden, hidden, cell)
+        self.initial = nn.Linear(width, self.recurrent.state_width)
         self.recall = nn.Linear(hidden, width, bias=False)
         self.features = nn.Linear(course.width, width, bias=False)
         # What happens at one time alone, such as the end of a stay, smooth features blur.
-        self.when = nn.Embedding(len(fields.elapsed) + 1, width)
+        self.when = nn.Embedding(max(len(fields.elapsed), 1), width)
         nn.init.zeros_(self.when.weight)
 
-    def begin(self, once: Tensor) -> State:
+    def begin(self, once: Tensor) -> Tensor:
         """Give the state before the first visit, from what patients have once, (B, width)."""
-        state = self.initial(functional.silu(once)).tanh()[None].chunk(self.states, 2)
-        return tuple(part.contiguous() for part in state)
+        return self.initial(functional.silu(once)).tanh()
 
-    def step(self, codes: Tensor, known: Tensor, state: State) -> State:
+    def step(self, codes: Tensor, known: Tensor, state: Tensor) -> Tensor:
         """Read one more visit, of codes (B, 2, D) with known cells (B, D)."""
-        return self._run(self.visit(codes, known)[:, None], state)[1]
+        return self.recurrent.step(functional.silu(self.visit(codes, known)), state)
 
     def read(
-        self, codes: Tensor, shown: Tensor, elapsed: Tensor, once: Tensor
+        self,
+        codes: Tensor,
+        present: Tensor,
+        shown: Tensor,
+        elapsed: Tensor,
+        origin: Tensor,
+        once: Tensor,
     ) -> tuple[Past, Tensor]:
         """Read all visits.
 
         Parameters
         ----------
         codes : Tensor of shape (B, T, 2, D), int64
+        present : Tensor of shape (B, T), bool
+            Which visits there are, each patient's from the left.
         shown : Tensor of shape (B, T, D), bool
             Cells that are shown.
         elapsed : Tensor of shape (B, T)
             Time of each visit, in mean gaps, in the order of reading.
+        origin : Tensor of shape (B,)
+            Time before the first.
         once : Tensor of shape (B, width)
             What patients have once.
 
@@ -105,21 +110,24 @@ class PastReader(nn.Module):
         Past, Tensor of shape (B, T + 1, hidden)
             Before each visit and after the last.
         """
-        n, steps = shown.shape[:2]
-        read = self.visit(codes.flatten(0, 1), shown.flatten(0, 1)).view(n, steps, -1)
+        with rows_owned_by(present.nonzero()[:, 0]):
+            rows = functional.silu(self.visit(codes[present], shown[present]))
+        read = rows.new_zeros(*present.shape, rows.shape[1]).index_put((present,), rows)
         start = self.begin(once)
-        states, _ = self._run(read, start)
-        states = torch.cat([start[0][0][:, None].to(states.dtype), states], 1)
-        return self.course.before_each(codes, shown & self.course.seen(codes), elapsed), states
+        states = self.recurrent(read, start)
+        states = torch.cat([self.hidden(start)[:, None].to(states.dtype), states], 1)
+        known = shown & self.course.seen(codes)
+        return self.course.before_each(codes, known, elapsed, origin), states
 
     def context(self, past: Past, state: Tensor) -> Tensor:
         """Make contexts, (R, width), of pasts and states, (R, hidden)."""
         if self.training and self.dropout:
             state = functional.dropout(state, self.dropout)
-        features = self.features(self.course.features(past)) + self.when(self.course.bins(past))
+        features = self.features(self.course.features(past)) + self.when(
+            self.course.bins(past.elapsed)
+        )
         return self.last(past.last, past.seen) + features + self.recall(state)
 
-    def _run(self, read: Tensor, state: State) -> tuple[Tensor, State]:
-        start = state if self.states == 2 else state[0]
-        out, end = self.recurrent(functional.silu(read), start)
-        return out, end if self.states == 2 else (end,)
+    def hidden(self, state: Tensor) -> Tensor:
+        """Give the part of states, (B, …), that contexts see; (B, hidden)."""
+        return state[:, : self.recurrent.units]

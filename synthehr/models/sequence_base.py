@@ -28,12 +28,33 @@ class SequenceBatch(NamedTuple):
         Which visits there are.
     generator : torch.Generator
         The source of all randomness of this step, seeded by the loop.
+    filled : Tensor of shape (B,), bool, or None
+        Under differential privacy: which patients are there, as of
+        `synthehr.models.base.Batch`; T is public then.
     """
 
     static: Tensor
     visits: Tensor
     present: Tensor
     generator: torch.Generator
+    filled: Tensor | None = None
+
+    def without_blanks(self, *cells: Tensor) -> tuple[SequenceBatch, *tuple[Tensor, ...]]:
+        """Leave out blanks, and places behind the last visit of all, here and in (B, T, …).
+
+        Only once every random number of the step is drawn, for each place and not for each
+        visit: else a patient moves the numbers of the others.
+        """
+        if self.filled is None:
+            return self, *cells
+        present = self.present[self.filled]
+        longest = max(1, int(present.sum(1).max())) if len(present) else 1
+        kept = (part[self.filled][:, :longest] for part in (self.visits, *cells))
+        visits, *rest = kept
+        there = SequenceBatch(
+            self.static[self.filled], visits, present[:, :longest], self.generator
+        )
+        return there, *rest
 
 
 @final
@@ -75,6 +96,10 @@ class Sequences:
         """Count the patients."""
         return len(self.starts) - 1
 
+    def nobody(self) -> Sequences:
+        """Keep no patient."""
+        return Sequences(self.static[:0], self.visits[:0], self.starts[:1])
+
     def to(self, device: torch.device) -> Sequences:
         """Move the tensors to a device."""
         return Sequences(*(part.to(device) for part in self.tensors))
@@ -101,7 +126,10 @@ class SequenceModel(nn.Module, ABC):
     Config : type
         The model's frozen dataclass of settings, at most 12 fields.
     private_settings : mapping
-        Settings that are better under differential privacy, in the groups "model" and "train".
+        Settings that are better under differential privacy, in the groups "model", "train" and
+        "privacy".
+    private_only : mapping
+        Settings of the group "model" that it needs.
 
     Attributes
     ----------
@@ -112,6 +140,7 @@ class SequenceModel(nn.Module, ABC):
     Config: ClassVar[type]
     static: Model | None
     private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    private_only: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     @abstractmethod
@@ -212,3 +241,6 @@ class SequenceModel(nn.Module, ABC):
 
     def finish(self, records: Sequences) -> None:
         """Do what is left to do after training, with the patients trained on."""
+
+    def settle(self, generator: torch.Generator) -> None:
+        """Bring what is drawn nearer to the shares of the fields; no patient is looked at."""

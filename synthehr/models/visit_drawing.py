@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,16 +11,20 @@ from synthehr.encode.sequence import SequenceFields
 from synthehr.errors import ConfigError
 from synthehr.models.base import OPEN, Legal
 from synthehr.models.completing import complete_records
-from synthehr.models.sequence_base import Sequences
+from synthehr.models.sequence_base import SequenceBatch, Sequences
 from synthehr.models.visit_network import Memory, VisitNetwork
+
+LONGEST = 4.0
+"""Drawing ends at so many times the visits that the patients with most have."""
 
 
 def draw_visits(
     network: VisitNetwork,
     fields: SequenceFields,
     static: Tensor,
-    most: int,
+    usual_most: int,
     generator: torch.Generator,
+    latent: Tensor | None = None,
     legal: Legal | None = None,
 ) -> Sequences:
     """Draw all visits of patients side by side; who has had the last one drops out.
@@ -31,18 +37,20 @@ def draw_visits(
         The columns.
     static : Tensor of shape (n, 2, S), int64
         What the patients have once.
-    most : int
-        No patient has more visits.
+    usual_most : int
+        About how many visits the patients with most have; see `LONGEST`.
     generator : torch.Generator
         The source of randomness.
+    latent : Tensor of shape (n, L), optional
+        Of the patients, for a network that takes one.
     legal : Legal or None
         See `Given.of_visits`.
     """
     device = static.device
     here = torch.arange(len(static), device=device)
-    memory = network.begin(static)
+    memory = network.begin(static, latent)
     owners, drawn = [], []
-    for _ in range(most):
+    for _ in range(int(LONGEST * usual_most)):
         memory, codes = _next(network, fields, memory, generator, legal, static[here])
         owners.append(here)
         drawn.append(codes)
@@ -65,10 +73,18 @@ def next_visits(
     steps: int,
     draws: int,
     generator: torch.Generator,
+    latent: Tensor | None = None,
 ) -> Tensor:
-    """Draw the next visits of patients, (P, draws, steps, 2, D); as `SequenceModel.proceed`."""
+    """Draw the next visits of patients, (P, draws, steps, 2, D); as `SequenceModel.proceed`.
+
+    Latents, (P * draws, L), are of one draw each.
+    """
     patients = torch.arange(len(past), device=past.starts.device)
-    memory = remembered(network, past, generator).rows(patients.repeat_interleave(draws))
+    everyone = patients.repeat_interleave(draws)
+    if latent is None:
+        memory = remembered(network, past.take(patients, generator)).rows(everyone)
+    else:
+        memory = remembered(network, past.take(everyone, generator), latent)
     barred = {
         column: torch.arange(field.size) == field.null
         for column, field in enumerate(fields.visits)
@@ -87,11 +103,9 @@ def next_visits(
     return torch.stack(measured, 1).unflatten(0, (len(past), draws))
 
 
-def remembered(network: VisitNetwork, past: Sequences, generator: torch.Generator) -> Memory:
+def remembered(network: VisitNetwork, batch: SequenceBatch, latent: Tensor | None = None) -> Memory:
     """Take in all visits of given patients."""
-    everyone = torch.arange(len(past), device=past.starts.device)
-    batch = past.take(everyone, generator)
-    memory = network.begin(batch.static)
+    memory = network.begin(batch.static, latent)
     known = torch.ones_like(batch.visits[:, 0, 0], dtype=torch.bool)
     for step in range(batch.present.shape[1]):
         after = network.proceed(memory, batch.visits[:, step], known)
@@ -100,11 +114,16 @@ def remembered(network: VisitNetwork, past: Sequences, generator: torch.Generato
 
 
 def from_both_sides(
-    network: VisitNetwork, fields: SequenceFields, records: Sequences, generator: torch.Generator
+    network: VisitNetwork,
+    fields: SequenceFields,
+    records: Sequences,
+    generator: torch.Generator,
+    latent_of: Callable[[SequenceBatch, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Give the codes of all visits, (R, 2, D), and what the others say of each, (R, width).
 
-    Null counts as open: whether a cell was measured is not looked at.
+    Null counts as open: whether a cell was measured is not looked at. Latents, for a network
+    that takes them, are made of the patients and of which cells are known, (B, T, D).
 
     Raises
     ------
@@ -122,7 +141,9 @@ def from_both_sides(
     known = (batch.visits[:, :, 0] != OPEN) & network.course.seen(batch.visits)
     shown = batch.present[..., None] & (known | is_gap)
     codes = batch.visits.masked_fill(~(known | is_gap)[:, :, None], OPEN)[batch.present]
-    return codes, network.whole_context(batch._replace(visits=batch.visits.clamp(min=0)), shown)
+    batch = batch._replace(visits=batch.visits.clamp(min=0))
+    latent = None if latent_of is None else latent_of(batch, shown)
+    return codes, network.whole_context(batch, shown, latent)
 
 
 def _next(

@@ -20,7 +20,9 @@ from synthehr.encode.sequence import SequenceFields
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.cells import CellReader
 from synthehr.models.course import Course, Past
-from synthehr.models.past_reader import PastReader, State
+from synthehr.models.owners import rows_owned_by
+from synthehr.models.past_reader import PastReader
+from synthehr.models.recurrent import CellName
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 
 STOP_WIDTH = 64
@@ -35,21 +37,21 @@ class Memory(NamedTuple):
     ----------
     past : Past
         Of B patients.
-    state : State
+    state : Tensor of shape (B, …)
         Of the recurrent network that reads forwards.
     once : Tensor of shape (B, width)
-        What the patients have once, as a summand of the context.
+        What holds for the whole patient, as a summand of the context.
     """
 
     past: Past
-    state: State
+    state: Tensor
     once: Tensor
 
     def rows(self, index: Tensor) -> Memory:
         """Keep some patients."""
         return Memory(
             Past(*(part[index] for part in self.past)),
-            tuple(part[:, index] for part in self.state),
+            self.state[index],
             self.once[index],
         )
 
@@ -61,10 +63,7 @@ class Memory(NamedTuple):
 
         return Memory(
             Past(*(either(*pair) for pair in zip(self.past, other.past, strict=True))),
-            tuple(
-                either(mine.transpose(0, 1), theirs.transpose(0, 1)).transpose(0, 1).contiguous()
-                for mine, theirs in zip(self.state, other.state, strict=True)
-            ),
+            either(self.state, other.state),
             self.once,
         )
 
@@ -84,13 +83,15 @@ class VisitNetwork(nn.Module):
         See `synthehr.models.lstm.LSTMConfig`.
     looks_ahead : bool
         Whether there is a network that reads backwards.
+    latent : int
+        Width of the latent vector of a patient that visits hang on; 0: there is none.
     """
 
     def __init__(
         self,
         fields: SequenceFields,
         *,
-        cell: str,
+        cell: CellName,
         hidden: int,
         width: int,
         blocks: int,
@@ -100,6 +101,7 @@ class VisitNetwork(nn.Module):
         dropout: float,
         own_share: float,
         looks_ahead: bool,
+        latent: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
@@ -141,9 +143,10 @@ class VisitNetwork(nn.Module):
                 frequencies=frequencies,
                 own_share=own_share,
             )
+        self.latent = nn.Linear(latent, width, bias=False) if latent else None
         self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), nn.Linear(STOP_WIDTH, 1))
         even = -math.log(max(fields.mean_visits - 1, 0.1))
-        self.register_buffer("hazard", torch.full((len(fields.elapsed) + 1,), even))
+        self.register_buffer("hazard", torch.full((max(len(fields.elapsed), 1),), even))
 
     hazard: Tensor
 
@@ -154,8 +157,9 @@ class VisitNetwork(nn.Module):
         """
         lengths = self.course.lengths(records.visits.long()).cumsum(0)
         last = records.starts[1:] - 1
-        elapsed = lengths - lengths[records.starts[:-1]].repeat_interleave(records.lengths)
-        stretch = torch.searchsorted(self.course.knots, elapsed, right=True)
+        begins = self.course.origin(records.static.long()) - lengths[records.starts[:-1]]
+        elapsed = lengths + begins.repeat_interleave(records.lengths)
+        stretch = self.course.bins(elapsed)
         visits = torch.bincount(stretch, minlength=len(self.hazard))
         ends = torch.bincount(stretch[last], minlength=len(self.hazard))
         even = len(last) / len(stretch)
@@ -164,12 +168,13 @@ class VisitNetwork(nn.Module):
 
     def odds_of_end(self, context: Tensor, past: Past) -> Tensor:
         """Log odds that the last visit was the last of all, (R,)."""
-        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past)]
+        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past.elapsed)]
 
-    def begin(self, static: Tensor) -> Memory:
-        """Start with what patients have once, of codes (B, 2, S)."""
-        once = self._once(static)
-        return Memory(self.course.nothing(len(static)), self.behind.begin(once), once)
+    def begin(self, static: Tensor, latent: Tensor | None = None) -> Memory:
+        """Start with what patients have once, of codes (B, 2, S), and latents (B, L)."""
+        once = self.once_of(static, latent)
+        past = self.course.nothing(self.course.origin(static))
+        return Memory(past, self.behind.begin(once), once)
 
     def proceed(self, memory: Memory, codes: Tensor, known: Tensor) -> Memory:
         """Take in one more visit, of codes (B, 2, D) with known cells (B, D)."""
@@ -179,9 +184,16 @@ class VisitNetwork(nn.Module):
 
     def context(self, memory: Memory) -> Tensor:
         """Say what is known before the next visit, (B, width)."""
-        return self.behind.context(memory.past, memory.state[0][0]) + memory.once
+        return self.behind.context(memory.past, self.behind.hidden(memory.state)) + memory.once
 
-    def losses(self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor) -> Tensor:
+    def losses(
+        self,
+        batch: SequenceBatch,
+        shown: Tensor,
+        known: Tensor,
+        weights: Tensor,
+        latent: Tensor | None = None,
+    ) -> Tensor:
         """Negative log-likelihood of each patient's visits and of their end, (B,), in nats.
 
         Parameters
@@ -193,31 +205,43 @@ class VisitNetwork(nn.Module):
         known, weights : Tensor of shape (R, D)
             For each of the R visits that there are: cells that are known, and the weights of
             the losses of the others.
+        latent : Tensor of shape (B, L), optional
+            Of the patients.
         """
-        once = self._once(batch.static)
+        once = self.once_of(batch.static, latent)
         context, past, owners = self._contexts(batch, shown, once)
         place = past.visits
         left = batch.present.sum(1)[owners] - place
         cells = batch.visits[batch.present]
-        losses = (self.block.cross_entropy(cells, known, context[left > 0]) * weights).sum(1)
-        odds = self.odds_of_end(context, past)[place > 0]
+        with rows_owned_by(owners[left > 0]):
+            losses = self.block.cross_entropy(cells, known, context[left > 0])
+        with rows_owned_by(owners):
+            odds = self.odds_of_end(context, past)[place > 0]
+        losses = (losses * weights).sum(1)
         ended = (left[place > 0] == 0).float()
         ends = functional.binary_cross_entropy_with_logits(odds, ended, reduction="none")
         return losses.new_zeros(len(once)).index_add(0, owners[left > 0], losses + ends)
 
     def whole_losses(
-        self, batch: SequenceBatch, shown: Tensor, known: Tensor, weights: Tensor
+        self,
+        batch: SequenceBatch,
+        shown: Tensor,
+        known: Tensor,
+        weights: Tensor,
+        latent: Tensor | None = None,
     ) -> Tensor:
         """Do so for each visit given those on both sides of it, (B,); parameters as `losses`."""
         owners = batch.present.nonzero()[:, 0]
-        context = self.whole_context(batch, shown)
+        context = self.whole_context(batch, shown, latent)
         cells = batch.visits[batch.present]
         losses = (self.block.cross_entropy(cells, known, context) * weights).sum(1)
         return losses.new_zeros(len(batch.static)).index_add(0, owners, losses)
 
-    def whole_context(self, batch: SequenceBatch, shown: Tensor) -> Tensor:
+    def whole_context(
+        self, batch: SequenceBatch, shown: Tensor, latent: Tensor | None = None
+    ) -> Tensor:
         """Say what is known of each of R visits from those on both sides of it, (R, width)."""
-        once = self._once(batch.static)
+        once = self.once_of(batch.static, latent)
         context, past, owners = self._contexts(batch, shown, once)
         left = batch.present.sum(1)[owners] - past.visits
         return context[left > 0] + self.foresight(batch, shown, once)
@@ -232,13 +256,16 @@ class VisitNetwork(nn.Module):
         Tensor of shape (R + B, width), Past, Tensor of shape (R + B,), int64
             Contexts, what they are made of, and whose they are.
         """
-        elapsed = self.course.lengths(batch.visits).cumsum(1)
-        past, states = self.behind.read(batch.visits, shown, elapsed, once)
+        origin = self.course.origin(batch.static)
+        elapsed = self.course.lengths(batch.visits).cumsum(1) + origin[:, None]
+        past, states = self.behind.read(batch.visits, batch.present, shown, elapsed, origin, once)
         steps = torch.arange(states.shape[1], device=states.device)
         reached = steps <= batch.present.sum(1, keepdim=True)
         owners = reached.nonzero()[:, 0]
         here = Past(*(part[reached] for part in past))
-        return self.behind.context(here, states[reached]) + once[owners], here, owners
+        with rows_owned_by(owners):
+            context = self.behind.context(here, states[reached])
+        return context + once[owners], here, owners
 
     def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
         """Say what the visits after each of R visits tell of it, (R, width)."""
@@ -250,13 +277,16 @@ class VisitNetwork(nn.Module):
         rows = torch.arange(len(turned), device=turned.device)[:, None]
         elapsed = self.course.lengths(batch.visits).cumsum(1)
         to_end = (elapsed.gather(1, lengths - 1) - elapsed)[rows, turned]
-        past, states = self.ahead.read(
-            batch.visits[rows, turned], shown[rows, turned], to_end, once
-        )
+        visits, seen = batch.visits[rows, turned], shown[rows, turned]
+        start = torch.zeros_like(to_end[:, 0])
+        past, states = self.ahead.read(visits, here, seen, to_end, start, once)
         after = Past(*(part[rows, turned][here] for part in past))
         return self.ahead.context(after, states[rows, turned][here])
 
-    def _once(self, static: Tensor) -> Tensor:
+    def once_of(self, static: Tensor, latent: Tensor | None = None) -> Tensor:
+        """Say what holds for whole patients, of codes (B, 2, S) and latents (B, L); (B, width)."""
         if self.once is None:
-            return self.behind.initial.weight.new_zeros(len(static), self.width)
-        return self.once(static, torch.ones_like(static[:, 0], dtype=torch.bool))
+            once = self.behind.initial.weight.new_zeros(len(static), self.width)
+        else:
+            once = self.once(static, torch.ones_like(static[:, 0], dtype=torch.bool))
+        return once if self.latent is None or latent is None else once + self.latent(latent)

@@ -66,7 +66,7 @@ def rehearse(model: Model, fields: Fields) -> int:
     ConfigError
         Differential privacy would not hold.
     """
-    made_up = _made_up(fields)
+    made_up = made_up_codes(fields, REHEARSED)
     slots = Slots(made_up.short(), None, 1.0, len(made_up), Conditions.of(model, fields))
     slots.filled = torch.ones(len(made_up), dtype=torch.bool)
     changed = made_up.clone()
@@ -176,15 +176,15 @@ def _agree(ours: Tensor, theirs: Tensor | None) -> bool:
     return torch.allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE * size)
 
 
-def _made_up(fields: Fields) -> Tensor:
-    """Draw valid codes that are nobody's; (REHEARSED, 2, D)."""
+def made_up_codes(fields: Fields, n: int) -> Tensor:
+    """Draw valid codes that are nobody's; (n, 2, D)."""
     generator = torch.Generator().manual_seed(0)
-    codes = torch.zeros((REHEARSED, 2, len(fields)), dtype=torch.int64)
+    codes = torch.zeros((n, 2, len(fields)), dtype=torch.int64)
     for column, field in enumerate(fields):
-        tokens = torch.randint(field.size, (REHEARSED,), generator=generator)
+        tokens = torch.randint(field.size, (n,), generator=generator)
         widths = torch.from_numpy(field.parts)[tokens]
         codes[:, 0, column] = tokens
-        codes[:, 1, column] = (torch.rand(REHEARSED, generator=generator) * widths).long()
+        codes[:, 1, column] = (torch.rand(n, generator=generator) * widths).long()
     return codes
 
 

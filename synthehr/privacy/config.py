@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from synthehr.config import out_of_range
 from synthehr.errors import ConfigError
 
+MOST_VISITS = 100
+"""Records of a patient that are told apart, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Privacy:
@@ -45,12 +48,15 @@ class PrivacyConfig:
         Rounds in which the model is matched to the marginals before DP-SGD; one more follows it.
     round_steps : int
         Plain steps of a round; no record is looked at in them.
+    max_visits : int
+        Visits of a patient that count, from the first on; later ones are left out.
     """
 
     marginals: float = 0.8
     clip: float = 1.0
     rounds: int = 4
     round_steps: int = 300
+    max_visits: int = 32
 
     def __post_init__(self) -> None:
         if not 0 < self.marginals < 1:
@@ -59,6 +65,8 @@ class PrivacyConfig:
             raise out_of_range("clip", "above 0")
         if self.rounds < 0 or self.round_steps < 1:
             raise out_of_range("rounds or round_steps", "at least 0 and 1")
+        if not 2 <= self.max_visits <= MOST_VISITS:
+            raise out_of_range("max_visits", f"at least 2 and at most {MOST_VISITS}")
 
 
 def asked(

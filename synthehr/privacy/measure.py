@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from synthehr.encode.axis import to_axis, value_type
 from synthehr.encode.visits import Visits
 from synthehr.errors import ConfigError
+from synthehr.privacy.config import MOST_VISITS
 from synthehr.privacy.domain import DecimalDomain, LevelDomain, NumberDomain
 from synthehr.privacy.histograms import (
     BRANCHES,
@@ -37,8 +38,6 @@ from synthehr.schema.column import Column, shown
 from synthehr.schema.table import Schema
 
 NUMBER_KINDS = frozenset({"numeric", "integer", "duration", "date", "datetime"})
-MOST_VISITS = 100
-"""Records of a patient that are told apart, at most."""
 SIZES = MOST_VISITS + 1
 
 
@@ -115,6 +114,7 @@ def measure(
     rows: int,
     multiplier: float,
     rng: np.random.Generator,
+    with_numbers: bool = True,
 ) -> Measured:
     """Measure every column by itself, and make up a table of so many rows that says the same.
 
@@ -132,6 +132,8 @@ def measure(
         Noise multiplier of the one mechanism that this is.
     rng : Generator
         Shuffles the made-up columns.
+    with_numbers : bool
+        Whether to measure how many records patients have, where patients are given.
     """
     weights = np.ones(table.num_rows)
     if patients is not None:
@@ -143,7 +145,8 @@ def measure(
     for name, domain in domains.items():
         asked += questions_of(domain, domain.locate(table[name]))
     asked += [Question(each.locate(table[each.name]), each.size) for each in floats.values()]
-    if patients is not None:
+    with_numbers = with_numbers and patients is not None
+    if patients is not None and with_numbers:
         asked.append(Question(np.minimum(np.bincount(patients)[patients], MOST_VISITS), SIZES))
     histograms, deviation = answers(asked, weights, multiplier)
     answered = iter(histograms)
@@ -164,7 +167,7 @@ def measure(
         )
         for name, domain in domains.items()
     }
-    visits = None if patients is None else _visits(next(answered), rows, deviation)
+    visits = _visits(next(answered), rows, deviation) if with_numbers else None
     what = f"one-way marginals of {len(domains)} columns"
     if visits is not None:
         what += ", and numbers of records"

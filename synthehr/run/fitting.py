@@ -21,13 +21,10 @@ from synthehr.errors import ConfigError, InputError, TrainingError
 from synthehr.models.base import NOTHING_GIVEN
 from synthehr.privacy.ledger import Ledger
 from synthehr.run.choices import Options
+from synthehr.run.declared import refuse_resume
 from synthehr.run.lawful import broken_unruled, learned_rules, learned_schema, rule_warnings
 from synthehr.run.preparation import Preparation, built, check_memory, settle_schema
-from synthehr.run.private import (
-    prepare_private,
-    refuse_resume,
-    train_private,
-)
+from synthehr.run.private import prepare_private, train_private
 from synthehr.run.summary import HeldOut, independent_loss, shape
 from synthehr.schema.doubts import doubts
 from synthehr.schema.table import Schema

@@ -1,6 +1,6 @@
 """Drawing patients with their visits, block by block.
 
-Block b of 512 patients has random numbers of its own, made from the seed and b, so that a
+Block b of 1024 patients has random numbers of its own, made from the seed and b, so that a
 patient depends on the seed and his place alone, and memory does not grow with their number.
 """
 
@@ -31,7 +31,7 @@ from synthehr.schema.table import Schema
 from synthehr.seeds import SAMPLE, derived, generator
 from synthehr.train.runtime import find_runtime
 
-BLOCK = 512
+BLOCK = 1024
 """Patients of a block."""
 
 

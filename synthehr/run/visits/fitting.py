@@ -15,10 +15,13 @@ from synthehr.artifact import SequenceArtifact
 from synthehr.encode.fields import Fields
 from synthehr.errors import TrainingError
 from synthehr.models.sequence_base import Sequences
+from synthehr.privacy.ledger import Ledger
+from synthehr.run.declared import refuse_resume
 from synthehr.run.fitting import versions
 from synthehr.run.lawful import broken_unruled
 from synthehr.run.summary import HeldOut, independent_loss, shape
 from synthehr.run.visits.preparation import SequencePreparation
+from synthehr.run.visits.private import train_private_visits
 from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived, generator
 from synthehr.train import Callback, History, Runtime, train
 
@@ -37,36 +40,44 @@ def run_sequences(
 ) -> tuple[SequenceArtifact, History]:
     """Train the model and score it on the held-out patients.
 
+    Under differential privacy there is neither a score nor a checkpoint.
+
     Raises
     ------
+    ConfigError
+        If a private fit is to be resumed.
     TrainingError
         If the loss stops being a number, or the memory does not suffice.
     """
-    model, options = prepared.model, prepared.options
+    model, options, ledger = prepared.model, prepared.options, None
     try:
-        model.begin(prepared.codes, _random(options.seed, RESAMPLING))
-        history = train(
-            model,
-            prepared.codes,
-            prepared.held_out,
-            prepared.training,
-            seed=derived(options.seed, TRAINING),
-            runtime=runtime,
-            max_minutes=options.max_minutes,
-            callbacks=callbacks,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
-            note={"seed": options.seed},
-        )
-        model.finish(prepared.codes)
+        if prepared.private is not None:
+            refuse_resume(resume)
+            history, ledger = train_private_visits(prepared, runtime, callbacks)
+        else:
+            model.begin(prepared.codes, _random(options.seed, RESAMPLING))
+            history = train(
+                model,
+                prepared.codes,
+                prepared.held_out,
+                prepared.training,
+                seed=derived(options.seed, TRAINING),
+                runtime=runtime,
+                max_minutes=options.max_minutes,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                resume=resume,
+                note={"seed": options.seed},
+            )
+            model.finish(prepared.codes)
     except (MemoryError, torch.OutOfMemoryError):
         raise TrainingError(
             "the memory does not suffice for this fit",
             hint="train on smaller batches: --set train.batch_size=16",
         ) from None
     model.cpu().eval()
-    record = _record(prepared, history)
+    record = _record(prepared, history, ledger)
     artifact = SequenceArtifact(model, prepared.encoder, prepared.schema, record, prepared.config)
     return artifact, history
 
@@ -112,7 +123,9 @@ def _shape(parts: list[tuple[Fields, int]], first: Sequences, second: Sequences)
     return float(np.average(agreed, weights=columns))
 
 
-def _record(prepared: SequencePreparation, history: History) -> dict[str, Any]:
+def _record(
+    prepared: SequencePreparation, history: History, ledger: Ledger | None
+) -> dict[str, Any]:
     options, visits = prepared.options, prepared.visits
     n = min(CHECKED, max(len(prepared.codes), 256))
     drawn = prepared.model.sample(n, _random(options.seed, CHECK))
@@ -137,7 +150,7 @@ def _record(prepared: SequencePreparation, history: History) -> dict[str, Any]:
         "precision": history.precision,
         "device": history.device.split(":")[0],
         "held_out": None if score is None else asdict(score),
-        "privacy": None,
+        "privacy": None if ledger is None else ledger.to_json(),
         "rules": None,
         "drawn_without_rules": None,
     }

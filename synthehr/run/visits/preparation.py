@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.run.choices import Options, sequence_class
 from synthehr.run.lawful import learned_rules, learned_schema, monotone, rule_warnings
 from synthehr.run.memory import available
-from synthehr.run.preparation import settle_schema
+from synthehr.run.preparation import PrivatePart, settle_schema
 from synthehr.schema.column import shown
 from synthehr.schema.doubts import doubts
 from synthehr.schema.table import Schema
@@ -33,6 +33,21 @@ LEAST_PATIENTS = 20
 """Fewer patients are no cohort to learn from."""
 _STATES = 10
 _ACTIVATIONS = 12
+
+
+class PrivateVisits(NamedTuple):
+    """What a fit of visits under differential privacy needs besides.
+
+    Attributes
+    ----------
+    part : PrivatePart
+        As for tables; records are what patients have once.
+    course : Sequences
+        Patients that hold what was measured of columns and of numbers of visits, and nobody's.
+    """
+
+    part: PrivatePart
+    course: Sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +76,8 @@ class SequencePreparation:
         What the user chose.
     warnings : tuple of str
         What looks odd in the table; no cell value is in it.
+    private : PrivateVisits or None
+        For a fit under differential privacy.
     rules : Rules
         What sampled visits keep.
     """
@@ -76,22 +93,27 @@ class SequencePreparation:
     encoding: EncodeConfig
     options: Options
     warnings: tuple[str, ...]
+    private: PrivateVisits | None = None
     rules: Rules = NO_RULES
 
     @property
     def patients(self) -> int:
-        """Number of patients."""
+        """Number of patients; under differential privacy the declared one."""
+        if self.private is not None:
+            return self.private.part.ledger.public_patients
         return len(self.codes) + len(self.held_out)
 
     @property
     def records(self) -> int:
-        """Number of visits."""
+        """Number of visits; under differential privacy the measured one."""
+        if self.private is not None:
+            return len(self.private.course.visits)
         return len(self.codes.visits) + len(self.held_out.visits)
 
     @property
     def batch_size(self) -> int:
         """Patients of a batch."""
-        return min(self.training.batch_size, len(self.codes))
+        return min(self.training.batch_size, self.patients - len(self.held_out))
 
     @property
     def weights(self) -> int:
@@ -102,8 +124,10 @@ class SequencePreparation:
     def memory(self) -> int:
         """Predicted memory in bytes that training takes beyond what is taken now."""
         tokens = sum(field.size for field in self.encoder.fields.visits)
-        longest = int(self.codes.lengths.max())
-        activations = _ACTIVATIONS * 4 * self.batch_size * longest * (tokens + 512)
+        batch, longest = self.batch_size, int(self.codes.lengths.max())
+        if self.private is not None:
+            batch, longest = self.private.part.plan.slots, self.private.part.config.max_visits
+        activations = _ACTIVATIONS * 4 * batch * longest * (tokens + 512)
         return _STATES * 4 * self.weights + activations
 
     def plan(self) -> dict[str, Any]:
@@ -113,7 +137,7 @@ class SequencePreparation:
             "weights": self.weights,
             "steps": self.training.steps,
             "batch_size": self.batch_size,
-            "fitted_patients": len(self.codes),
+            "fitted_patients": self.patients - len(self.held_out),
             "held_out_patients": len(self.held_out),
             "visits": self.records,
             "modelled_columns": len(self.encoder.fields.static) + len(self.encoder.fields.visits),
@@ -121,7 +145,7 @@ class SequencePreparation:
             "memory_mib": self.memory >> 20,
             "seed": self.options.seed,
             "schema": self.schema.to_json(),
-            "privacy": None,
+            "privacy": None if self.private is None else self.private.part.planned().to_json(),
             "rules": self.rules.to_json() if self.rules.rules else None,
         }
 
@@ -136,10 +160,8 @@ def prepare_sequences(
     SynthehrError
         If the visits, the schema or a setting cannot be used.
     """
-    if options.privacy is not None or options.settings.get("privacy"):
-        raise ConfigError(
-            "visits cannot be learned under differential privacy yet", hint="leave out --epsilon"
-        )
+    if options.settings.get("privacy"):
+        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
     settled = settle_visits(visits, schema, options)
     rules, starts = options.rules, visits.offsets()
     learned = learned_schema(rules, settled, visits.table, of_visits=True)
@@ -189,6 +211,18 @@ def prepare_sequences(
             encoding.rare_patients,
         ),
     )
+    check_memory(prepared)
+    return prepared
+
+
+def check_memory(prepared: SequencePreparation) -> None:
+    """Refuse a fit that this machine has no memory for.
+
+    Raises
+    ------
+    TrainingError
+        If it has not.
+    """
     left = available()
     if left is not None and prepared.memory > left:
         raise TrainingError(
@@ -196,7 +230,18 @@ def prepare_sequences(
             f"{left / 2**30:.1f} GiB are left",
             hint="use smaller batches: --set train.batch_size=16",
         )
-    return prepared
+
+
+def refuse_rules(options: Options) -> None:
+    """Refuse rules: drawing visits does not keep them.
+
+    Raises
+    ------
+    ConfigError
+        If there are any.
+    """
+    if options.rules.rules:
+        raise ConfigError("visits cannot keep rules yet", hint="leave out --rules")
 
 
 def settle_visits(visits: VisitTable, schema: Schema | None, options: Options) -> Schema:
@@ -209,14 +254,18 @@ def settle_visits(visits: VisitTable, schema: Schema | None, options: Options) -
     """
     source = Source(visits.table, visits.pandas_types, ())
     named = replace(options, patient=visits.patient)
-    settled = settle_schema(source, schema, named)
+    return with_time(settle_schema(source, schema, named), visits.time)
+
+
+def with_time(schema: Schema, time: str) -> Schema:
+    """Give the role of time to a column, and to no other."""
     others = [
         replace(column, role="feature")
-        for column in settled.columns
-        if column.role == "time" and column.name != visits.time
+        for column in schema.columns
+        if column.role == "time" and column.name != time
     ]
-    settled = settled.with_columns(*others)
-    return settled.with_columns(replace(settled[visits.time], role="time"))
+    schema = schema.with_columns(*others)
+    return schema.with_columns(replace(schema[time], role="time"))
 
 
 def chosen(
@@ -233,6 +282,8 @@ def built_sequences(
     """Build the model that was asked for, and give its settings."""
     cls = sequence_class(options.model)
     changes = typed(cls.Config, options.settings.get("model", {}), "model")
+    if options.privacy is not None:
+        changes = {**cls.private_settings.get("model", {}), **cls.private_only, **changes}
     config = cls.sized(fields, n_patients, changes)
     with torch.random.fork_rng():
         torch.manual_seed(derived(options.seed, WEIGHTS))

@@ -43,8 +43,8 @@ PATIENCE = 1
 Starts = NDArray[np.int64]
 
 
-class LawfulPatients(NamedTuple):
-    """Decoded patients, made as lawful as they can be.
+class DrawnVisits(NamedTuple):
+    """Decoded patients.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class VisitLaw:
         rng: np.random.Generator,
         once: Callable[[NDArray[np.int64]], pa.Table],
         count: Repairs,
-    ) -> LawfulPatients:
+    ) -> DrawnVisits:
         """Decode patients, as lawful as they can be made.
 
         Parameters
@@ -168,7 +168,7 @@ class VisitLaw:
             part, _ = first_lawful(part, drawn, rows, ~any_broken(self.within, drawn))
         return replaced(table, {name: part[name] for name in part.column_names})
 
-    def _cut(self, table: pa.Table, starts: Starts) -> LawfulPatients:
+    def _cut(self, table: pa.Table, starts: Starts) -> DrawnVisits:
         """End each patient's visits where they must end; one visit stays in any case."""
         gone = np.full(table.num_rows, False)
         for body in self.limits:
@@ -179,9 +179,9 @@ class VisitLaw:
                 gone |= earlier(all_hold(rule.body.when, table), starts)
         gone[starts[:-1]] = False
         counts = np.add.reduceat(~gone, starts[:-1])
-        return LawfulPatients(table.filter(pa.array(~gone)), np.r_[0, np.cumsum(counts)])
+        return DrawnVisits(table.filter(pa.array(~gone)), np.r_[0, np.cumsum(counts)])
 
-    def wrong(self, drawn: LawfulPatients) -> NDArray[np.bool_]:
+    def wrong(self, drawn: DrawnVisits) -> NDArray[np.bool_]:
         """Say which patients break a rule; (P,)."""
         found = any_broken(self.rules, drawn.table, drawn.starts)
         return np.logical_or.reduceat(found, drawn.starts[:-1])
@@ -196,7 +196,7 @@ def ruled_patients(
     bounds: Mapping[str, tuple[Interval, ...]] | None,
     first: int,
     count: Repairs,
-) -> LawfulPatients:
+) -> DrawnVisits:
     """Draw patients that keep all rules.
 
     Parameters
@@ -219,17 +219,16 @@ def ruled_patients(
         If patients that keep all rules are not found.
     """
     encoder = law.encoder.static
-    named: dict[str, pa.ChunkedArray] = {}
+    named: pa.Table | None = None
     parts: list[pa.Table] = []
     owners: list[NDArray[np.int64]] = []
     places = np.arange(n)
     for again in range(MOST_ROUNDS):
         codes = draw(places)
-        if again == 0:
+        if named is None:
             whole = encoder.decode(codes.static, numbers, bounds=bounds, first=first)
-            named = {x: whole[x] for x in whole.column_names if x not in encoder.modelled}
-        here = {name: cells.take(pa.array(places)) for name, cells in named.items()}
-        once = _once(law, codes, numbers, bounds, here)
+            named = whole.select([x for x in whole.column_names if x not in encoder.modelled])
+        once = _once(law, codes, numbers, bounds, named.take(pa.array(places)))
         drawn = law.decoded(codes, numbers, once, count)
         is_wrong = law.wrong(drawn)
         lawful = np.flatnonzero(~is_wrong)
@@ -248,7 +247,7 @@ def ruled_patients(
     whose = np.concatenate(owners)
     order = np.argsort(whose, kind="stable")
     table = pa.concat_tables(parts).unify_dictionaries().take(pa.array(order))
-    return LawfulPatients(table, np.r_[0, np.cumsum(np.bincount(whose, minlength=n))])
+    return DrawnVisits(table, np.r_[0, np.cumsum(np.bincount(whose, minlength=n))])
 
 
 def _once(
@@ -256,13 +255,14 @@ def _once(
     codes: SequenceCodes,
     numbers: np.random.Generator,
     bounds: Mapping[str, tuple[Interval, ...]] | None,
-    named: Mapping[str, pa.ChunkedArray],
+    named: pa.Table,
 ) -> Callable[[NDArray[np.int64]], pa.Table]:
     """Decode what patients have once; who they are stays as it was."""
 
     def decode(rows: NDArray[np.int64]) -> pa.Table:
         table = law.encoder.static.decode(codes.static[rows], numbers, bounds=bounds)
-        return replaced(table, {name: cells.take(pa.array(rows)) for name, cells in named.items()})
+        kept = {name: named[name].take(pa.array(rows)) for name in named.column_names}
+        return replaced(table, kept)
 
     return decode
 
@@ -281,7 +281,7 @@ def _pairs(rules: Rules) -> list[Order]:
     ]
 
 
-def _infeasible(law: VisitLaw, drawn: LawfulPatients) -> ConditionError:
+def _infeasible(law: VisitLaw, drawn: DrawnVisits) -> ConditionError:
     """Name the rules that patients still break."""
     names = [
         shown(rule.name)

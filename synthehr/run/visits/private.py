@@ -1,0 +1,221 @@
+"""The way of visits in a fit under differential privacy; that of tables is `synthehr.run.private`.
+
+Public is also how many visits of a patient count, which columns patients have once, and between
+which bounds time lies. What patients have once is learned as any table is. Of visits their
+numbers and their columns are measured; how they follow each other is learned by DP-SGD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from synthehr.config import apply
+from synthehr.errors import ConfigError
+from synthehr.io import Source
+from synthehr.io.visits import VisitTable
+from synthehr.models.sequence_base import Sequences
+from synthehr.privacy.ledger import Ledger
+from synthehr.privacy.matching import match
+from synthehr.privacy.measure import domains_of
+from synthehr.privacy.pairs import measure_pairs
+from synthehr.privacy.plan import planned, private_training
+from synthehr.privacy.visits import SequenceSlots, rehearse_visits
+from synthehr.run.choices import Options, sequence_class
+from synthehr.run.declared import (
+    ENCODING,
+    check_number,
+    check_options,
+    declared,
+    privacy_config,
+    settled_schema,
+)
+from synthehr.run.preparation import PrivatePart
+from synthehr.run.private import accounted_training
+from synthehr.run.visits.measured import first_visits, measure_visits, parts_of
+from synthehr.run.visits.preparation import (
+    PrivateVisits,
+    SequencePreparation,
+    built_sequences,
+    check_memory,
+    refuse_rules,
+    with_time,
+)
+from synthehr.schema.table import Schema
+from synthehr.seeds import ENCODER, RESAMPLING, TRAINING, derived, generator
+from synthehr.train import Callback, History, Runtime
+from synthehr.train.runtime import mix
+
+LAYOUTS = ("long", "two-tables")
+"""Layouts whose columns the schema names; those of others are found among the records."""
+
+CODING = replace(ENCODING, bins=32, discrete_values=32)
+"""Fewer tokens than tables have: every one is a weight that is noised step by step."""
+
+
+def prepare_private_visits(
+    visits: VisitTable, schema: Schema | None, options: Options
+) -> SequencePreparation:
+    """Plan, measure the columns, fit the encoder on what was measured, and build the model.
+
+    Parameters
+    ----------
+    visits : VisitTable
+        The visits; which columns patients have once is taken to be public.
+    schema : Schema or None
+        What the columns are, with bounds and levels.
+    options : Options
+        What the user chose.
+
+    Raises
+    ------
+    SynthehrError
+        If something is not declared, the budget does not suffice, or a setting or the model
+        does not go with differential privacy.
+    """
+    assert options.privacy is not None
+    cls = sequence_class(options.model)
+    check_options(options, cls)
+    refuse_rules(options)
+    _check_layout(visits)
+    privacy = privacy_config(options.settings.get("privacy", {}), cls)
+    table, starts = first_visits(visits.table, visits.offsets(), privacy.max_visits)
+    whole = _whole_schema(visits, schema, options)
+    owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    if not options.privacy.discover:
+        domains_of(whole, table.schema)
+    settled, budget, ledger = declared(whole, table, owners, options.privacy)
+    parts = parts_of(visits, table, starts, settled, privacy.max_visits)
+    training = private_training(
+        budget, {**cls.private_settings.get("train", {}), **options.settings.get("train", {})}
+    )
+    sizes = {"steps": training.steps, "batch_size": training.batch_size}
+    plan = planned(budget, privacy, questions=parts.questions, looks=1, **sizes)
+    check_number(len(starts) - 1, budget)
+    encoding = apply(CODING, options.settings.get("encode", {}))
+    made_up = measure_visits(
+        parts,
+        settled,
+        rows=budget.patients,
+        multiplier=plan.columns.noise_multiplier,
+        config=encoding,
+        rng=generator(options.seed, ENCODER),
+    )
+    encoder = made_up.encoder
+    codes = Sequences.of(encoder.encode(table, starts))
+    tokens, noise = codes.static[:, 0].numpy(), plan.pairs.noise_multiplier
+    pairs, of_pairs = measure_pairs(
+        tokens, encoder.fields.static, None, rows=budget.patients, multiplier=noise
+    )
+    model, config = built_sequences(encoder.fields, budget.patients, options)
+    plan = replace(plan, looks=rehearse_visits(model, encoder.fields))
+    part = PrivatePart(
+        plan=plan,
+        config=privacy,
+        ledger=ledger.charged(*made_up.entries, of_pairs),
+        pairs=pairs,
+        made_up=made_up.course.static.numpy(),
+    )
+    prepared = SequencePreparation(
+        visits=replace(visits, table=visits.table.slice(0, 0)),
+        schema=whole.with_columns(*settled.columns),
+        encoder=encoder,
+        codes=codes,
+        held_out=codes.nobody(),
+        model=model,
+        config=config,
+        encoding=encoding,
+        training=training,
+        options=options,
+        warnings=(),
+        private=PrivateVisits(part, made_up.course),
+    )
+    check_memory(prepared)
+    return prepared
+
+
+def train_private_visits(
+    prepared: SequencePreparation, runtime: Runtime, callbacks: Sequence[Callback]
+) -> tuple[History, Ledger]:
+    """Match what patients have once to what was measured, and train with DP-SGD.
+
+    Raises
+    ------
+    TrainingError
+        If records were looked at more or less often than the ledger says.
+    """
+    private, model, fields = prepared.private, prepared.model, prepared.encoder.fields
+    assert private is not None
+    part, seed = private.part, derived(prepared.options.seed, TRAINING)
+    random = torch.Generator().manual_seed(derived(prepared.options.seed, RESAMPLING))
+    model.begin(private.course, random)
+
+    def settle(rounds: int, learning_rate: float, seed: int) -> None:
+        if model.static is not None:
+            match(
+                model.static,
+                fields.static,
+                part.pairs,
+                private.course.static,
+                rounds=rounds,
+                steps=part.config.round_steps,
+                drawn=2 * part.ledger.public_patients,
+                learning_rate=learning_rate,
+                seed=seed,
+                runtime=runtime,
+                callbacks=callbacks,
+            )
+
+    settle(part.config.rounds, 2e-3, mix(seed, 0))
+    codes = prepared.codes.to(runtime.device)
+    history = accounted_training(
+        model,
+        codes,
+        codes.nobody(),
+        SequenceSlots(codes, part.plan.training.rate, part.plan.slots, part.config.max_visits),
+        part.plan,
+        prepared.training,
+        clip=part.config.clip,
+        seed=seed,
+        runtime=runtime,
+        callbacks=callbacks,
+    )
+    model.finish(private.course.to(runtime.device))
+    settle(1, 1e-3, mix(seed, 1))
+    model.cpu().settle(random.manual_seed(mix(seed, 2)))
+    return history, part.planned()
+
+
+def check_static(visits: VisitTable, static: Sequence[str] | None) -> None:
+    """Refuse static columns that were found among the records and not declared.
+
+    Raises
+    ------
+    ConfigError
+        If they were.
+    """
+    if static is None and visits.layout == "long":
+        raise ConfigError(
+            "differential privacy needs to be told which columns patients have once",
+            hint="name them with --static sex,arm (--static '' for none), or give a table of "
+            "patients and one of visits",
+        )
+
+
+def _whole_schema(visits: VisitTable, schema: Schema | None, options: Options) -> Schema:
+    """Settle the schema that was declared, with the patient and the time of the visits."""
+    source = Source(visits.table, visits.pandas_types, ())
+    named = replace(options, patient=visits.patient)
+    return with_time(settled_schema(source, schema, named), visits.time)
+
+
+def _check_layout(visits: VisitTable) -> None:
+    if visits.layout not in LAYOUTS:
+        raise ConfigError(
+            f"visits in the layout {visits.layout} cannot be learned under differential privacy: "
+            "their columns are found among the records",
+            hint="write them as one long table, whose columns the schema names",
+        )
