@@ -138,8 +138,9 @@ def test_numbers_of_visits_are_near_the_real_ones() -> None:
         ({"holdout": 0.1}, "--holdout does not go"),
         ({"max_minutes": 1.0}, "--max-minutes does not go"),
         ({"privacy": replace(PRIVACY, epsilon=0.01)}, "too few for ε"),
+        ({"privacy": replace(PRIVACY, discover=True)}, "--discover finds nothing"),
     ],
-    ids=["schema", "static", "levels", "time", "holdout", "clock", "few"],
+    ids=["schema", "static", "levels", "time", "holdout", "clock", "few", "discover"],
 )
 def test_what_does_not_go_is_refused(change: dict[str, Any], said: str) -> None:
     asked = {"schema": declared(), "privacy": PRIVACY, **NAMES, **change}
