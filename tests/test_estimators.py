@@ -73,6 +73,7 @@ def test_a_search_over_its_settings() -> None:
     assert search.best_score_ > 0.8
 
 
+@pytest.mark.slow
 def test_draws_vary_more_than_means_and_come_back_from_a_seed() -> None:
     X, _ = patients(600, 4)
     steps = {"train": {"steps": 150}}

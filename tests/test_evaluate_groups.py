@@ -81,6 +81,7 @@ def test_broken_rules_are_counted_and_few_real_ones_not_told(report: Report) -> 
     assert report.to_dict()["rules"][1]["broken_real"] is None
 
 
+@pytest.mark.slow
 def test_outliers_are_counted_by_the_model_that_knows_them(tmp_path: Path) -> None:
     table = patients(1200, 1)
     quick = {"train": {"steps": 120}, "model": {"width": 64, "blocks": 1}}

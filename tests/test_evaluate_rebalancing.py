@@ -60,6 +60,7 @@ def test_what_growing_does_is_told_beside_what_costs_nothing(report: Report) -> 
     assert after.brier.value < 1.1 * before.brier.value
 
 
+@pytest.mark.slow
 def test_records_of_the_class_that_know_nothing_show() -> None:
     useless = rare(2500, 2, share=0.5, told=0.0)
     report = evaluate(rare(2500, 1), useless, holdout=rare(2500, 3), target="sepsis")

@@ -113,6 +113,7 @@ def test_point_estimates_are_means_and_likeliest_levels() -> None:
     pd.testing.assert_frame_equal(filled, fitted().impute(holes, draws=0))
 
 
+@pytest.mark.slow
 def test_point_estimates_of_a_model_that_can_only_draw() -> None:
     real = truth(300, 8)
     holes = real.assign(crp=np.nan)[["ill", "crp", "visits", "ward"]]

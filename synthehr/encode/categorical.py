@@ -208,13 +208,16 @@ def sequence(
 
 
 def neighbours(order: Sequence[Level], kept: Sequence[Level]) -> list[tuple[Level, int]]:
-    """Find for each ordered level the number of the nearest kept one."""
+    """Find for each ordered level the number of the nearest kept one; its own, if it is kept."""
     is_numeric = all(isinstance(level, int | float) for level in order)
     scale = [float(level) for level in order] if is_numeric else list(range(len(order)))
     places = dict(zip(order, scale, strict=True))
     at = np.array([places[level] for level in kept])
     middles = at[:-1] / 2 + at[1:] / 2
-    return list(zip(order, np.searchsorted(middles, scale).tolist(), strict=True))
+    nearest = dict(zip(order, np.searchsorted(middles, scale).tolist(), strict=True))
+    # Between large numbers a float has no room for the middle.
+    nearest |= {level: place for place, level in enumerate(kept)}
+    return list(nearest.items())
 
 
 def _positions(shares: NDArray[np.float64], first: int) -> NDArray[np.float64]:
