@@ -45,6 +45,7 @@ def fit(
     )
 
 
+@pytest.mark.slow
 def test_killed_at_random_points_it_comes_to_the_same_bytes(tmp_path: Path) -> None:
     paths = os.pathsep.join([str(HERE), str(HERE.parent)])
     done = subprocess.run(

@@ -93,6 +93,7 @@ def test_demo_leaves_an_earlier_one_alone(tmp_path) -> None:
     assert (tmp_path / "cohort.parquet").read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_demo_ends_with_a_report(tmp_path, capfd) -> None:
     report = run_demo(tmp_path / "demo", patients=600, seed=0)
     assert report.read_text().startswith("<!doctype html>")

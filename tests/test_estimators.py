@@ -41,6 +41,7 @@ def test_the_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]
     check(estimator)
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_mixed_columns() -> None:
     X, y = patients(1_200, 0)
     imputer = SynthImputer(settings={"train": {"steps": 400}}, random_state=1)
