@@ -52,7 +52,7 @@ def fit(
 ) -> None:
     """Learn a table, or with --time the visits of patients, and write a model file."""
     from synthehr import SequenceSynthesizer, Synthesizer
-    from synthehr.commands.visits import learns_visits, named, only_table, visit_data
+    from synthehr.commands.visits import learns_visits, only_table, visit_data
     from synthehr.io import check_target
     from synthehr.privacy.config import asked
     from synthehr.run.choices import settings_of
@@ -75,7 +75,8 @@ def fit(
     if of_visits:
         synthesizer = SequenceSynthesizer(model, seed=seed, settings=chosen)
         data = visit_data(tables, reading)
-        common |= {"time": visit_time, "format": visit_format, "static": named(static)}
+        once = None if static is None else options.names(static)
+        common |= {"time": visit_time, "format": visit_format, "static": once}
     else:
         synthesizer = Synthesizer(model, seed=seed, settings=chosen)
         data = read_table(only_table(tables), reading)

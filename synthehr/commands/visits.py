@@ -25,13 +25,6 @@ def learns_visits(tables: Sequence[Path], time: str | None, layout: str | None) 
     )
 
 
-def named(columns: str | None) -> list[str] | None:
-    """Split the names of columns at commas; None where nothing was said."""
-    if columns is None:
-        return None
-    return [name.strip() for name in columns.split(",") if name.strip()]
-
-
 def only_table(tables: Sequence[Path]) -> Path:
     """Give the one table that there is."""
     (table,) = tables

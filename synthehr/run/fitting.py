@@ -23,7 +23,8 @@ from synthehr.privacy.ledger import Ledger
 from synthehr.run.choices import Options
 from synthehr.run.declared import refuse_resume
 from synthehr.run.lawful import broken_unruled, learned_rules, learned_schema, rule_warnings
-from synthehr.run.preparation import Preparation, built, check_memory, settle_schema
+from synthehr.run.memory import check_memory
+from synthehr.run.preparation import Preparation, built, settle_schema
 from synthehr.run.private import prepare_private, train_private
 from synthehr.run.summary import HeldOut, independent_loss, shape
 from synthehr.schema.doubts import doubts
@@ -95,7 +96,7 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Preparat
         ),
         rules=learned_rules(options.rules, fitted, owners, encoding.rare_patients),
     )
-    check_memory(prepared)
+    check_memory(prepared.memory, 128)
     return prepared
 
 

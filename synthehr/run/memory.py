@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from synthehr.errors import TrainingError
+
 
 def available() -> int | None:
     """Find how many bytes this process may still take; None where the system does not tell.
@@ -12,6 +14,31 @@ def available() -> int | None:
     """
     found = [_machine(), _group(), _limit()]
     return min((size for size in found if size is not None), default=None)
+
+
+def check_memory(needed: int, batch_size: int) -> None:
+    """Refuse a fit that this machine has no memory for.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes beyond what is taken now.
+    batch_size : int
+        A smaller one, to be advised.
+
+    Raises
+    ------
+    TrainingError
+        If it has not.
+    """
+    left = available()
+    if left is not None and needed > left:
+        raise TrainingError(
+            f"this fit needs about {needed / 2**30:.1f} GiB more memory, and "
+            f"{left / 2**30:.1f} GiB are left",
+            hint=f"use smaller batches (--set train.batch_size={batch_size}), fewer columns, or a "
+            "larger machine",
+        )
 
 
 def _machine() -> int | None:

@@ -14,7 +14,6 @@ from synthehr.config import TrainConfig, typed
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
 from synthehr.encode.table import TableEncoder
-from synthehr.errors import TrainingError
 from synthehr.models.base import Model
 from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.privacy.config import PrivacyConfig
@@ -22,7 +21,6 @@ from synthehr.privacy.ledger import Ledger
 from synthehr.privacy.pairs import PairMarginals
 from synthehr.privacy.plan import Plan
 from synthehr.run.choices import Options, model_class
-from synthehr.run.memory import available
 from synthehr.schema.checks import check, complete
 from synthehr.schema.infer import infer, refuse_open, resolve
 from synthehr.schema.table import Schema
@@ -208,21 +206,3 @@ def settle_schema(source: Source, schema: Schema | None, options: Options) -> Sc
         settled = as_chosen(schema, source, options)
     check(settled, source.table)
     return settled
-
-
-def check_memory(prepared: Preparation) -> None:
-    """Refuse a fit that this machine has no memory for.
-
-    Raises
-    ------
-    TrainingError
-        If it has not.
-    """
-    left = available()
-    if left is not None and prepared.memory > left:
-        raise TrainingError(
-            f"this fit needs about {prepared.memory / 2**30:.1f} GiB more memory, and "
-            f"{left / 2**30:.1f} GiB are left",
-            hint="use smaller batches (--set train.batch_size=128), fewer columns, or a larger "
-            "machine",
-        )

@@ -41,11 +41,11 @@ from synthehr.run.declared import (
     settled_schema,
 )
 from synthehr.run.lawful import learned_schema
+from synthehr.run.memory import check_memory
 from synthehr.run.preparation import (
     Preparation,
     PrivatePart,
     built,
-    check_memory,
 )
 from synthehr.schema.table import Schema
 from synthehr.seeds import ENCODER, TRAINING, derived, generator
@@ -137,7 +137,7 @@ def prepare_private(source: Source, schema: Schema | None, options: Options) -> 
         ),
         rules=options.rules,
     )
-    check_memory(prepared)
+    check_memory(prepared.memory, 128)
     return prepared
 
 

@@ -14,14 +14,14 @@ from synthehr.artifact import model_name
 from synthehr.config import TrainConfig, apply, typed
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.sequence import SequenceEncoder, SequenceFields
-from synthehr.errors import ConfigError, InputError, TrainingError
+from synthehr.errors import ConfigError, InputError
 from synthehr.io import Source
 from synthehr.io.visits import VisitTable
 from synthehr.models.sequence_base import SequenceModel, Sequences
 from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.run.choices import Options, sequence_class
 from synthehr.run.lawful import learned_rules, learned_schema, monotone, rule_warnings
-from synthehr.run.memory import available
+from synthehr.run.memory import check_memory
 from synthehr.run.preparation import PrivatePart, settle_schema
 from synthehr.schema.column import shown
 from synthehr.schema.doubts import doubts
@@ -211,25 +211,8 @@ def prepare_sequences(
             encoding.rare_patients,
         ),
     )
-    check_memory(prepared)
+    check_memory(prepared.memory, 16)
     return prepared
-
-
-def check_memory(prepared: SequencePreparation) -> None:
-    """Refuse a fit that this machine has no memory for.
-
-    Raises
-    ------
-    TrainingError
-        If it has not.
-    """
-    left = available()
-    if left is not None and prepared.memory > left:
-        raise TrainingError(
-            f"this fit needs about {prepared.memory / 2**30:.1f} GiB more memory, and "
-            f"{left / 2**30:.1f} GiB are left",
-            hint="use smaller batches: --set train.batch_size=16",
-        )
 
 
 def refuse_rules(options: Options) -> None:

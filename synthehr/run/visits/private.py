@@ -33,6 +33,7 @@ from synthehr.run.declared import (
     privacy_config,
     settled_schema,
 )
+from synthehr.run.memory import check_memory
 from synthehr.run.preparation import PrivatePart
 from synthehr.run.private import accounted_training
 from synthehr.run.visits.measured import first_visits, measure_visits, parts_of
@@ -40,7 +41,6 @@ from synthehr.run.visits.preparation import (
     PrivateVisits,
     SequencePreparation,
     built_sequences,
-    check_memory,
     refuse_rules,
     with_time,
 )
@@ -137,7 +137,7 @@ def prepare_private_visits(
         warnings=(),
         private=PrivateVisits(part, made_up.course),
     )
-    check_memory(prepared)
+    check_memory(prepared.memory, 16)
     return prepared
 
 
