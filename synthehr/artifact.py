@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synthehr.container import Container, damaged, open_container, pack, unpack
 from synthehr.errors import ArtifactError, SynthehrError, TrainingError
+from synthehr.families import FAMILIES, TABLES, VISITS, Family, family_of, place
 from synthehr.modes.constraints import NO_RULES, Rules
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from synthehr.encode.sequence import SequenceEncoder
     from synthehr.encode.table import TableEncoder
@@ -77,7 +79,7 @@ class Artifact(NamedTuple):
     @property
     def rules(self) -> Rules:
         """Rules that sampled records keep."""
-        return _rules(self.record)
+        return rules_of(self.record)
 
 
 class SequenceArtifact(NamedTuple):
@@ -92,22 +94,23 @@ class SequenceArtifact(NamedTuple):
     @property
     def rules(self) -> Rules:
         """Rules that sampled visits keep."""
-        return _rules(self.record)
+        return rules_of(self.record)
 
 
-def _rules(record: Mapping[str, Any]) -> Rules:
+def rules_of(record: Mapping[str, Any]) -> Rules:
+    """Rules that a run record tells of."""
     kept = record.get("rules")
     return NO_RULES if kept is None else Rules.from_json(kept)
 
 
-def save(path: Path | str, artifact: Artifact | SequenceArtifact, *, force: bool = False) -> None:
+def save(path: Path | str, artifact: Any, *, force: bool = False) -> None:
     """Write a model file, atomically.
 
     Parameters
     ----------
     path : path
         Where to; an existing file is replaced only with `force`.
-    artifact : Artifact
+    artifact : Artifact, or that of another family
         What to write.
     force : bool
         Whether to replace an existing file.
@@ -130,7 +133,7 @@ def save(path: Path | str, artifact: Artifact | SequenceArtifact, *, force: bool
     write_bytes(Path(path), to_bytes(artifact), force=force)
 
 
-def to_bytes(artifact: Artifact | SequenceArtifact) -> bytes:
+def to_bytes(artifact: Any) -> bytes:
     """Lay a fitted model out as the bytes of its file; equal input gives equal bytes."""
     import torch
 
@@ -157,45 +160,38 @@ def to_bytes(artifact: Artifact | SequenceArtifact) -> bytes:
 
 def load(path: Path | str, *, model: type[Model] | None = None) -> Artifact:
     """Read a model file; parameters and errors as `synthehr.Synthesizer.load`."""
-    loaded = load_either(path, model=model)
-    if isinstance(loaded, Artifact):
-        return loaded
-    raise ArtifactError(
-        "the model file is one of visits, and this is for models of tables",
-        hint="in Python load it with SequenceSynthesizer.load",
-    )
+    return load_of(TABLES, path, model=model)
 
 
 def load_sequences(
     path: Path | str, *, model: type[SequenceModel] | None = None
 ) -> SequenceArtifact:
     """Read a model file of visits; parameters and errors as `synthehr.SequenceSynthesizer.load`."""
-    loaded = load_either(path, model=model)
-    if isinstance(loaded, SequenceArtifact):
-        return loaded
-    raise ArtifactError(
-        "the model file is one of a table, and this is for models of visits",
-        hint="in Python load it with Synthesizer.load",
-    )
+    return load_of(VISITS, path, model=model)
 
 
-def load_either(
-    path: Path | str, *, model: type[Model] | type[SequenceModel] | None = None
-) -> Artifact | SequenceArtifact:
-    """Read a model file, of a table or of visits."""
+def load_of(family: Family, path: Path | str, *, model: type[nn.Module] | None = None) -> Any:
+    """Read a model file of one family; errors as `synthehr.Synthesizer.load`."""
     container = open_container(Path(path))
-    return _restore(_checked(container), unpack(container), model)
+    content = _checked(container)
+    found = family_of(content)
+    if found is not family:
+        raise ArtifactError(
+            f"the model file is one of {found.name}, and this is for models of {family.name}",
+            hint=f"in Python load it with {found.loader}.load",
+        )
+    return _restore(content, unpack(container), model)
 
 
-def of_visits(path: Path | str) -> bool:
-    """Whether a model file is one of visits; errors as `read_metadata`."""
-    return holds_visits(read_metadata(path).content)
+def load_any(path: Path | str) -> Any:
+    """Read a model file of any family."""
+    container = open_container(Path(path))
+    return _restore(_checked(container), unpack(container), None)
 
 
-def holds_visits(content: Mapping[str, Any]) -> bool:
-    """Whether what a model file says of itself is said of a model of visits."""
-    encoder = content.get("encoder")
-    return isinstance(encoder, Mapping) and "clock" in encoder
+def family_at(path: Path | str) -> Family:
+    """Say of which family a model file is; errors as `read_metadata`."""
+    return family_of(read_metadata(path).content)
 
 
 def read_metadata(path: Path | str) -> Metadata:
@@ -237,10 +233,8 @@ def _checked(container: Container) -> dict[str, Any]:
 def _restore(
     content: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
-    model: type[Model] | type[SequenceModel] | None,
-) -> Artifact | SequenceArtifact:
-    from synthehr.encode.sequence import SequenceEncoder
-    from synthehr.encode.table import TableEncoder
+    model: type[nn.Module] | None,
+) -> Any:
     from synthehr.schema.table import Schema
 
     weights = _below("model.", tensors)
@@ -250,11 +244,10 @@ def _restore(
     if not _finite(weights):
         damaged("its weights hold values that are not numbers")
     try:
-        cls: Any = model or _registered(content["model"]["name"])
+        family = family_of(content)
+        cls: Any = model or _registered(family, content["model"]["name"])
         schema = Schema.from_json(content["schema"])
-        visits = holds_visits(content)
-        encodes = SequenceEncoder if visits else TableEncoder
-        encoder: Any = encodes.from_state(content["encoder"], arrays)
+        encoder: Any = place(family.encoder).from_state(content["encoder"], arrays)
         if set(encoder.state()[1]) != set(arrays):
             damaged("it has tensors too many or too few for its encoder")
         config = config_from(cls.Config, content["model"]["config"])
@@ -272,8 +265,7 @@ def _restore(
         RuntimeError,
     ) as error:
         damaged(f"its parts do not fit together ({type(error).__name__})")
-    whole: Any = SequenceArtifact if visits else Artifact
-    return whole(built.eval(), encoder, schema, content["record"], config)
+    return place(family.artifact)(built.eval(), encoder, schema, content["record"], config)
 
 
 def _finite(weights: Mapping[str, torch.Tensor]) -> bool:
@@ -290,25 +282,20 @@ def _check_shapes(expected: Mapping[str, torch.Tensor], found: Mapping[str, torc
             damaged("a tensor has the wrong shape for its model")
 
 
-def _registered(name: str) -> Any:
-    from synthehr.models import MODELS, SEQUENCE_MODELS, get, get_sequence
-
-    if name in SEQUENCE_MODELS:
-        return get_sequence(name)
-    if name not in MODELS:
+def _registered(family: Family, name: str) -> Any:
+    if name not in family.models:
         raise ArtifactError(
             "the model file was made by a model that is not one of synthehr's own",
             hint="load it in Python with load(path, model=YourModel)",
         )
-    return get(name)
+    return place(family.models[name])
 
 
-def model_name(cls: type[Model] | type[SequenceModel]) -> str:
+def model_name(cls: type[nn.Module]) -> str:
     """Name a model's class as in `synthehr.models`; its own name if it is not there."""
-    from synthehr.models import MODELS, SEQUENCE_MODELS
-
-    place, known = f"{cls.__module__}:{cls.__qualname__}", {**MODELS, **SEQUENCE_MODELS}
-    return next((name for name, where in known.items() if where == place), cls.__qualname__)
+    here = f"{cls.__module__}:{cls.__qualname__}"
+    known = {name: where for family in FAMILIES for name, where in family.models.items()}
+    return next((name for name, where in known.items() if where == here), cls.__qualname__)
 
 
 def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

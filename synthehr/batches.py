@@ -7,13 +7,13 @@ up at any step without having drawn the steps before it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor
 
 from synthehr.encode.fields import Fields
-from synthehr.models.base import Batch
+from synthehr.models.base import Batch, Records
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 
 Seeds = Callable[[int], int]
@@ -23,7 +23,7 @@ Seeds = Callable[[int], int]
 class Draw(Protocol):
     """Draws the batch of a step."""
 
-    def __call__(self, step: int, generator: torch.Generator) -> Batch | SequenceBatch:
+    def __call__(self, step: int, generator: torch.Generator) -> Any:
         """Draw the batch of ``step``, with a generator already seeded for it."""
         ...
 
@@ -41,7 +41,7 @@ class Shuffled:
 
     Parameters
     ----------
-    codes : Tensor of shape (N, 2, D), int16
+    records : Tensor of shape (N, 2, D), int16, or RecordSet
         The records.
     size : int
         Records a batch; all records where there are fewer.
@@ -49,23 +49,26 @@ class Shuffled:
         From an epoch to a seed.
     """
 
-    def __init__(self, codes: Tensor, size: int, seeds: Seeds) -> None:
-        self.codes = codes
-        self.size = min(size, len(codes))
-        self.per_epoch = len(codes) // self.size
+    def __init__(self, records: Records, size: int, seeds: Seeds) -> None:
+        self.records = records
+        self.device = (records if isinstance(records, Tensor) else records.tensors[0]).device
+        self.size = min(size, len(records))
+        self.per_epoch = len(records) // self.size
         self.seeds = seeds
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
-    def __call__(self, step: int, generator: torch.Generator) -> Batch:
+    def __call__(self, step: int, generator: torch.Generator) -> Any:
         """Draw the batch of a step."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             shuffler = torch.Generator().manual_seed(self.seeds(epoch))
-            order = torch.randperm(len(self.codes), generator=shuffler)
-            self._order, self._epoch = order.to(self.codes.device), epoch
+            order = torch.randperm(len(self.records), generator=shuffler)
+            self._order, self._epoch = order.to(self.device), epoch
         index = self._order[place * self.size : (place + 1) * self.size]
-        return Batch(take(self.codes, index), None, generator)
+        if isinstance(self.records, Tensor):
+            return Batch(take(self.records, index), None, generator)
+        return self.records.take(index, generator)
 
 
 def balanced_columns(fields: Fields) -> tuple[int, ...]:

@@ -36,7 +36,7 @@ class TrainConfig:
         Decay of AdamW's first and second moment.
     weight_decay : float
         Decoupled weight decay; not applied to biases, norms and embeddings.
-    schedule : {"cosine", "step", "constant"}
+    schedule : {"cosine", "linear", "step", "constant"}
         Course of the learning rate after the warm-up.
     warmup : int
         Steps of linear warm-up.
@@ -57,7 +57,7 @@ class TrainConfig:
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "step", "constant"] = "cosine"
     warmup: int = 100
     ema: float = 0.999
     clip: float = 1.0

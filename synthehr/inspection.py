@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthehr.artifact import Artifact, SequenceArtifact, load_either, read_metadata
+from synthehr.artifact import Artifact, load_any, read_metadata
 from synthehr.encode.axis import combined, has_axis, to_axis
 from synthehr.encode.categorical import CategoricalColumn
 from synthehr.encode.numeric import NumericColumn
@@ -122,7 +122,7 @@ def describe_model(path: Path) -> Description:
     ArtifactError
         If it is no model file, or damaged.
     """
-    artifact = load_either(path)
+    artifact = load_any(path)
     content = read_metadata(path)
     columns = _column_facts(artifact.encoder)
     facts = {
@@ -194,7 +194,7 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
     InputError
         If the table has none of the model's columns.
     """
-    artifact = load_either(model)
+    artifact = load_any(model)
     if artifact.record.get("privacy") is not None:
         raise ConfigError(
             "this model is differentially private: what it holds are noisy answers, and where they "
@@ -233,7 +233,7 @@ def search(model: Path, table: Any, *, patient: str | None = None) -> list[Hit]:
     return sorted(hits, key=lambda hit: names.index(hit.column))
 
 
-def _rows(artifact: Artifact | SequenceArtifact, table: Any) -> pa.Table:
+def _rows(artifact: Any, table: Any) -> pa.Table:
     """Read a table as the encoder saw it: of visits, with gaps in the place of times."""
     if isinstance(artifact, Artifact):
         return read(table).table

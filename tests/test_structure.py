@@ -45,7 +45,7 @@ ROOMS = (
     ("config", "arrow_types", "kernels", "seeds", "split"),
     ("schema", "io", "container"),
     ("encode",),
-    ("models", "batches", "demo"),
+    ("models", "batches", "demo", "families"),
     ("train",),
     ("privacy",),
     ("artifact", "modes"),

@@ -63,7 +63,7 @@ def test_the_mixture_brings_samples_closer_to_the_records() -> None:
 def test_the_mixture_lies_where_the_latents_lie(vae: VAE) -> None:
     assert float(vae.weights.sum()) == pytest.approx(1, abs=1e-5)
     assert float(vae.weights.min()) >= 0
-    centre = (vae.weights[:, None] * vae.means).sum(0)
+    centre = (vae.mixture.weights[:, None] * vae.mixture.means).sum(0)
     assert torch.allclose(centre, vae.embed(CODES).mean(0), atol=0.1)
 
 

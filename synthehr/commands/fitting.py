@@ -14,6 +14,10 @@ from synthehr.commands.console import put_json, say
 from synthehr.commands.spending import note_spending
 
 
+UNITS = ("patients", "images", "records")
+"""What a fit may learn."""
+
+
 @dataclass(frozen=True)
 class How:
     """How a fit is carried out; as the options of the same names."""
@@ -68,7 +72,7 @@ def plan_text(plan: dict[str, Any]) -> str:
     """Say what a fit is about to do, before it does it."""
     from synthehr.privacy.listing import ledger_grid
 
-    unit = "patients" if "fitted_patients" in plan else "records"
+    unit = next(unit for unit in UNITS if f"fitted_{unit}" in plan)
     visits = f" with {plan['visits']:,} visits" if "visits" in plan else ""
     text = (
         f"plan: {plan['model']} with {plan['weights']:,} weights, at most {plan['steps']:,} steps "
@@ -117,10 +121,22 @@ def summary_text(record: dict[str, Any], seconds: float) -> str:
     score = record["held_out"]
     if score is None:
         return f"{line}; no records were held out, so nothing says how good it is"
+    if "likeness" in score:
+        return f"{line}\n{_images_text(score)}"
     unit = "patient" if "held_out_patients" in record else "record"
     loss = "" if score["loss"] is None else f"loss {score['loss']:.2f}, "
     return (
         f"{line}\nheld out ({score['records']:,} {unit}s): {loss}independent columns "
         f"{score['independent']:.2f} nats a {unit}; shape {score['shape']:.3f} "
         f"(real {unit}s {score['shape_ceiling']:.3f})"
+    )
+
+
+def _images_text(score: dict[str, Any]) -> str:
+    text = f"held out ({score['records']:,} images): loss {score['loss']:.3f}"
+    if score["likeness"] is None:
+        return text
+    return (
+        f"{text}; kernel distance of drawn images {score['likeness']:.3f} "
+        f"(real images {score['likeness_floor']:.3f})"
     )

@@ -50,8 +50,9 @@ def impute(
     quiet: options.Quiet = False,
 ) -> None:
     """Fill the nulls of a table, or of visits, from a model file; all other cells stay."""
-    from synthehr.artifact import of_visits
+    from synthehr.artifact import family_at
     from synthehr.commands.visits import impute_visits
+    from synthehr.families import VISITS
     from synthehr.io import check_target
 
     if output != "-":
@@ -67,7 +68,7 @@ def impute(
         json,
         quiet,
     )
-    fill = impute_visits if of_visits(model) else _impute_table
+    fill = impute_visits if family_at(model) is VISITS else _impute_table
     fill(model, read_table(table, reading), wanted)
 
 

@@ -95,15 +95,16 @@ def _balanced(
     allow_few: bool,
     guidance: float,
 ) -> Rebalanced:
-    from synthehr.artifact import SequenceArtifact, load_either
+    from synthehr.artifact import family_at, load, load_sequences
+    from synthehr.families import VISITS
     from synthehr.run.rebalancing import rebalance
     from synthehr.run.visits.rebalancing import rebalance_patients
 
-    artifact = load_either(model)
-    if isinstance(artifact, SequenceArtifact):
-        return rebalance_patients(artifact, table, targets, size, seed=seed, allow_few=allow_few)
+    if family_at(model) is VISITS:
+        visits = load_sequences(model)
+        return rebalance_patients(visits, table, targets, size, seed=seed, allow_few=allow_few)
     return rebalance(
-        artifact, table, targets, size, seed=seed, allow_few=allow_few, guidance=guidance
+        load(model), table, targets, size, seed=seed, allow_few=allow_few, guidance=guidance
     )
 
 

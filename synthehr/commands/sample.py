@@ -46,8 +46,10 @@ def sample(
     quiet: options.Quiet = False,
 ) -> None:
     """Draw synthetic records, or patients with their visits, from a model file."""
-    from synthehr.artifact import load, of_visits
+    from synthehr.artifact import family_at, load
+    from synthehr.commands.images import sample_images
     from synthehr.commands.visits import sample_visits
+    from synthehr.families import IMAGES, VISITS
     from synthehr.io import check_target, write_table
     from synthehr.modes.given import wished
     from synthehr.modes.parity import Parity
@@ -55,9 +57,10 @@ def sample(
     from synthehr.run.fairness import ParityGaps
     from synthehr.seeds import settled
 
-    if of_visits(model):
+    others = {VISITS: sample_visits, IMAGES: sample_images}
+    if (family := family_at(model)) in others:
         asks = (rows, output, given, parity, seed)
-        return sample_visits(model, *asks, force=force, json=json, quiet=quiet)
+        return others[family](model, *asks, force=force, json=json, quiet=quiet)
     if output != "-":
         check_target(Path(output), force)
     settled_seed, tally, artifact = settled(seed), Tally(), load(model)

@@ -10,6 +10,7 @@ from synthehr.errors import ConfigError
 
 if TYPE_CHECKING:
     from synthehr.models.base import Model
+    from synthehr.models.image_base import ImageModel
     from synthehr.models.sequence_base import SequenceModel
 
 MODELS: dict[str, str] = {
@@ -29,6 +30,16 @@ SEQUENCE_MODELS: dict[str, str] = {
 """Likewise the models of visits."""
 
 
+IMAGE_MODELS: dict[str, str] = {
+    "image-ae": "synthehr.models.image_ae:ImageAutoencoder",
+    "image-vae": "synthehr.models.image_vae:ImageVAE",
+    "image-gan": "synthehr.models.image_gan:ImageGAN",
+    "image-cgan": "synthehr.models.image_cgan:ConditionalImageGAN",
+    "cyclegan": "synthehr.models.cyclegan:CycleGAN",
+}
+"""Likewise the models of images."""
+
+
 def get(name: str) -> type[Model]:
     """Import the class of a model of tables.
 
@@ -42,6 +53,10 @@ def get(name: str) -> type[Model]:
             f"the model {name} learns visits",
             hint="say which columns name patient and time: --patient id --time day",
         )
+    if name in IMAGE_MODELS:
+        raise ConfigError(
+            f"the model {name} learns images", hint="give a folder of images, or --image-column"
+        )
     return _found(name, MODELS)
 
 
@@ -53,12 +68,28 @@ def get_sequence(name: str) -> type[SequenceModel]:
     ConfigError
         No model of visits has this name.
     """
-    if name in MODELS:
+    if name in MODELS or name in IMAGE_MODELS:
         raise ConfigError(
-            f"the model {name} learns tables, not visits",
+            f"the model {name} does not learn visits",
             hint=f"with --time the models are {', '.join(SEQUENCE_MODELS)}",
         )
     return _found(name, SEQUENCE_MODELS)
+
+
+def get_image(name: str) -> type[ImageModel]:
+    """Import the class of a model of images.
+
+    Raises
+    ------
+    ConfigError
+        No model of images has this name.
+    """
+    if name in MODELS or name in SEQUENCE_MODELS:
+        raise ConfigError(
+            f"the model {name} does not learn images",
+            hint=f"the models of images are {', '.join(IMAGE_MODELS)}",
+        )
+    return _found(name, IMAGE_MODELS)
 
 
 def _found(name: str, models: dict[str, str]) -> Any:

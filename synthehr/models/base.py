@@ -152,8 +152,33 @@ def refuse_conditions(given: Given) -> None:
         )
 
 
+class RecordSet(Protocol):
+    """Records that are more than codes of a table, on one device."""
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that they consist of."""
+        ...
+
+    def __len__(self) -> int:
+        """Count them."""
+        ...
+
+    def to(self, device: torch.device, /) -> Self:
+        """Move them to a device."""
+        ...
+
+    def take(self, index: Tensor, generator: torch.Generator) -> Any:
+        """Make a batch of those at an index, (B,)."""
+        ...
+
+
+Records = Tensor | RecordSet
+"""Records of a table, codes of shape (N, 2, D), or others."""
+
+
 class Learner(Protocol):
-    """What the training loop asks of a model, be it of tables or of visits."""
+    """What the training loop asks of a model, whatever it learns."""
 
     def losses(self, batch: Any, step: int, /) -> Iterator[Loss]:
         """Yield the losses of one step."""

@@ -114,10 +114,6 @@ class Sequences:
         return SequenceBatch(self.static[index].long(), visits, present, generator)
 
 
-Records = Tensor | Sequences
-"""Records of a table, codes of shape (N, 2, D), or patients with their visits."""
-
-
 class SequenceModel(nn.Module, ABC):
     """Abstract base of every model of visits.
 

@@ -13,7 +13,6 @@ it sample well, where such models as a rule leave holes between prior and poster
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
@@ -26,12 +25,12 @@ from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.models.base import OPEN, Batch, Given, Legal, Loss, Model, refuse_conditions
 from synthehr.models.layers import Reader, around, divergence, residual_body
+from synthehr.models.mixture import MOST_RECORDS, LatentMixture
 from synthehr.models.spans import Axes, Spans
 
 CHUNK = 8192
 REFINEMENTS = 10
 """Rounds in which the open cells of a record are drawn anew."""
-MIXTURE_RECORDS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,18 +174,11 @@ class VAE(Model):
         "model": {"width": 128, "depth": 1, "latent": 16}
     }
 
-    weights: Tensor
-    means: Tensor
-    roots: Tensor
-
     def __init__(self, fields: Fields, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
         self.network = Autoencoder(fields, config)
-        k, latent = config.components, config.latent
-        self.register_buffer("weights", torch.full((k,), 1.0 / k))
-        self.register_buffer("means", torch.zeros(k, latent))
-        self.register_buffer("roots", torch.eye(latent).repeat(k, 1, 1))
+        self.mixture = LatentMixture(config.components, config.latent)
 
     @classmethod
     def build(cls, fields: Fields, config: VAEConfig) -> Self:
@@ -249,33 +241,12 @@ class VAE(Model):
 
     @torch.no_grad()
     def finish(self, codes: Tensor) -> None:
-        """Fit the mixture of the latents to the records, (N, 2, D).
-
-        NOTE[DIFF] no sampling from the prior that training assumed: the mixture closes
-        most of the gap between the two for a few seconds of work.
-        """
-        # heavy to import, and needed once in a model's life
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.mixture import GaussianMixture
-
-        device = self.means.device
+        """Fit the mixture of the latents to the records, (N, 2, D)."""
+        device = self.mixture.means.device
         generator = torch.Generator(device).manual_seed(0)
         chosen = torch.randperm(len(codes), generator=generator, device=device)
-        codes = codes.to(device)[chosen[:MIXTURE_RECORDS]].long()
-        latents = torch.cat([self._latent(p, generator) for p in codes.split(CHUNK)])
-        k = max(1, min(self.config.components, len(codes) // (8 * self.config.latent)))
-        mixture = GaussianMixture(
-            k, reg_covar=1e-4, max_iter=40, init_params="k-means++", random_state=0
-        )
-        with warnings.catch_warnings():
-            # forty rounds suffice to sample well; the last digits of a fit do not matter
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(latents.double().cpu().numpy())
-        self.weights.zero_()
-        self.weights[:k] = torch.as_tensor(mixture.weights_, dtype=torch.float32)
-        self.means[:k] = torch.as_tensor(mixture.means_, dtype=torch.float32)
-        covariances = torch.as_tensor(mixture.covariances_, dtype=torch.float64)
-        self.roots[:k] = torch.linalg.cholesky(covariances).float().to(device)
+        codes = codes.to(device)[chosen[:MOST_RECORDS]].long()
+        self.mixture.learn(torch.cat([self._latent(p, generator) for p in codes.split(CHUNK)]))
 
     def _latent(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw latents of codes; without β their means."""
@@ -293,13 +264,7 @@ class VAE(Model):
         """
         refuse_conditions(given)
         self.eval()
-        chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        noise = torch.randn(n, self.config.latent, generator=generator, device=self.means.device)
-        spread = torch.empty_like(noise)
-        for component in chosen.unique():
-            mine = chosen == component
-            spread[mine] = (noise[mine] @ self.roots[component].T).float()
-        codes = self.network.draw(self.means[chosen] + spread, generator)
+        codes = self.network.draw(self.mixture.draw(n, generator), generator)
         for _ in range(self.config.walks):
             codes = self.network.draw(self._latent(codes, generator), generator)
         return codes
@@ -333,13 +298,13 @@ class VAE(Model):
     def embed(self, codes: Tensor) -> Tensor:
         """Latent means of records, (N, latent), float32, from codes (N, 2, D)."""
         self.eval()
-        parts = codes.to(self.means.device).long().split(CHUNK)
+        parts = codes.to(self.mixture.means.device).long().split(CHUNK)
         return torch.cat([self.network.encode(part)[0] for part in parts])
 
     @torch.no_grad()
     def reconstruction_error(self, codes: Tensor) -> Tensor:
         """Surprise of records given their latent means, (N,), in nats; high for outliers."""
         self.eval()
-        parts = codes.to(self.means.device).long().split(CHUNK)
+        parts = codes.to(self.mixture.means.device).long().split(CHUNK)
         surprise = self.network.surprise
         return torch.cat([surprise(self.network.encode(p)[0], p) for p in parts])

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from synthehr.container import open_container, pack, unpack
 from synthehr.errors import ArtifactError
-from synthehr.models.sequence_base import Records
+from synthehr.models.base import Records
 from synthehr.train.state import State, tensors, trained
 
 FORMAT = "synthehr checkpoint 1"
@@ -70,7 +70,7 @@ def save(state: State, path: Path, run: Mapping[str, Any], note: Mapping[str, An
         "average_step": state.average.step,
         "children": sorted(state.optimisers),
     }
-    flat = {name: tensor.cpu().clone() for name, tensor in _named(state).items()}
+    flat = {name: tensor.cpu().contiguous().clone() for name, tensor in _named(state).items()}
     write_bytes(path, pack(content, flat), force=True)
 
 

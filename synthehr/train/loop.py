@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthehr.batches import Balanced, Bucketed, Draw, Shuffled, balanced_columns
 from synthehr.config import TrainConfig
 from synthehr.encode.fields import Fields
 from synthehr.errors import TrainingError
-from synthehr.models.base import Batch, Loss, Model
-from synthehr.models.sequence_base import Records, SequenceBatch, SequenceModel, Sequences
+from synthehr.models.base import Loss, Model, Records
+from synthehr.models.sequence_base import Sequences
 from synthehr.train.callbacks import every
 from synthehr.train.checkpoint import identity, restore, save
 from synthehr.train.ema import Average
@@ -68,7 +68,7 @@ class History:
 
 
 def train(
-    model: Model | SequenceModel,
+    model: nn.Module,
     records: Records,
     held_out: Records,
     config: TrainConfig,
@@ -89,11 +89,11 @@ def train(
 
     Parameters
     ----------
-    model : Model or SequenceModel
+    model : Model, or another Module that is a Learner
         Freshly built; moved to the runtime's device.
-    records, held_out : Tensor of shape (N, 2, D) and (M, 2, D), int16, or Sequences
-        Records to learn from, and records to choose the best weights by; M may be 0. For a
-        model of visits, patients with theirs.
+    records, held_out : Tensor of shape (N, 2, D) and (M, 2, D), int16, or RecordSet
+        Records to learn from, and records to choose the best weights by; M may be 0. Models of
+        other things than tables have record sets of their own.
     config : TrainConfig
         How to train.
     seed : int
@@ -178,20 +178,20 @@ def train(
 
 
 def drawer(
-    model: Model | SequenceModel, records: Records, fields: Fields, config: TrainConfig, seed: int
+    model: nn.Module, records: Records, fields: Fields, config: TrainConfig, seed: int
 ) -> Draw:
     """Draw batches in the way the model asks for."""
     seeds = partial(mix, seed, ORDER)
     if isinstance(records, Sequences):
         return Bucketed(records, config.batch_size, seeds)
-    if isinstance(model, Model) and model.batching == "balanced":
+    if isinstance(model, Model) and isinstance(records, Tensor) and model.batching == "balanced":
         return Balanced(records, config.batch_size, balanced_columns(fields))
     return Shuffled(records, config.batch_size, seeds)
 
 
 def run_step(
     state: State,
-    batch: Batch | SequenceBatch,
+    batch: Any,
     runtime: Runtime,
     precision: Precision,
     step_child: StepChild,

@@ -19,12 +19,14 @@ def fraction_done(step: int, steps: int, seconds: float, limit: float | None) ->
 def rate_factor(config: TrainConfig, step: int, fraction: float) -> float:
     """Factor of the peak learning rate at a step, when a fraction of the run is over.
 
-    Cosine decay ends at zero (Loshchilov and Hutter 2017, arXiv:1608.03983); "step" falls
-    tenfold at 70 % and again at 90 % of the run.
+    Cosine decay ends at zero (Loshchilov and Hutter 2017, arXiv:1608.03983); "linear" is constant
+    for half of the run and then falls to zero; "step" falls tenfold at 70 % and again at 90 %.
     """
     warm = min(1.0, (step + 1) / (config.warmup + 1))
     if config.schedule == "cosine":
         return warm * 0.5 * (1.0 + math.cos(math.pi * min(fraction, 1.0)))
+    if config.schedule == "linear":
+        return warm * min(1.0, 2.0 * (1.0 - min(fraction, 1.0)))
     if config.schedule == "step":
         return warm * next((f for start, f in STEP_DECAYS if fraction >= start), 1.0)
     return warm

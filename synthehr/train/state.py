@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from synthehr.config import TrainConfig
-from synthehr.models.base import Learner, Model
-from synthehr.models.sequence_base import SequenceModel
+from synthehr.models.base import Learner
 from synthehr.train.ema import Average
 
 StoppedBy = Literal["steps", "patience", "clock", "callback"]
@@ -23,7 +22,7 @@ class State:
 
     Attributes
     ----------
-    model : Model or SequenceModel
+    model : Module
         The model in training.
     config : TrainConfig
         How it is trained.
@@ -41,7 +40,7 @@ class State:
         Weights and buffers of that step, in the order of `tensors`.
     """
 
-    model: Model | SequenceModel
+    model: nn.Module
     config: TrainConfig
     average: Average
     optimisers: dict[str, torch.optim.AdamW] = field(default_factory=dict)
@@ -55,7 +54,7 @@ class State:
     @property
     def learner(self) -> Learner:
         """The model, as the loop sees it."""
-        return self.model
+        return cast(Learner, self.model)
 
     @property
     def best_held_out(self) -> float | None:

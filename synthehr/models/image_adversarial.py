@@ -1,0 +1,197 @@
+"""Generator and critic of images, and the game they play: what `image-gan` and `image-cgan` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from synthehr.config import TrainConfig, out_of_range
+from synthehr.encode.fields import Fields
+from synthehr.encode.image import ImageFields
+from synthehr.models.base import Loss
+from synthehr.models.image_base import ImageBatch, Images, signed
+from synthehr.models.image_likeness import DRAWN, likeness
+from synthehr.models.image_losses import (
+    LARGEST_WEIGHT,
+    Game,
+    Variation,
+    between,
+    critic_losses,
+    generator_losses,
+    steepness,
+    varied,
+)
+from synthehr.models.image_nets import ColumnReader, Downward, Upward
+
+FEATURES = 128
+"""Length of the vector by which the critic judges."""
+CHUNK = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageGameConfig:
+    """Settings of every adversarial model of images, to be inherited from.
+
+    Attributes
+    ----------
+    width : int
+        Channels of the finest level of generator and critic.
+    noise : int
+        Random numbers that an image starts from.
+    game : {"hinge", "non-saturating", "wgan", "wgan-gp", "lsgan"}
+        Which losses they play for.
+    spectral : bool
+        Whether each layer of the critic is divided by its norm.
+    penalty : float
+        Weight of the penalty on the critic's slope: at real images, or between real and drawn
+        ones in the game "wgan-gp"; 0 leaves it out.
+    penalty_every : int
+        Steps from one penalty to the next, which then counts for all of them.
+    critic_steps : int
+        Steps of the critic for each of the generator.
+    variations : tuple of {"translation", "cutout", "brightness", "flip"}
+        How images are varied before the critic sees them, real and drawn alike. A mirrored
+        image may show what no body has: choose by modality.
+    """
+
+    width: int = 32
+    noise: int = 64
+    game: Game = "hinge"
+    spectral: bool = True
+    penalty: float = 0.1
+    penalty_every: int = 16
+    critic_steps: int = 1
+    variations: tuple[Literal["translation", "cutout", "brightness", "flip"], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("noise", "penalty_every", "critic_steps"):
+            if getattr(self, name) < 1:
+                raise out_of_range(name, "at least 1")
+        if self.width < 8 or self.width % 8:
+            raise out_of_range("width", "a multiple of 8")
+        if self.penalty < 0:
+            raise out_of_range("penalty", "at least 0")
+
+
+class ImageGenerator(nn.Module):
+    """Makes images of noise and of what their columns say.
+
+    Parameters
+    ----------
+    fields : ImageFields
+        The images; columns are read where `columns` is not empty.
+    columns : Fields
+        The columns that are given.
+    config : ImageGameConfig
+        The settings.
+    """
+
+    def __init__(self, fields: ImageFields, columns: Fields, config: ImageGameConfig) -> None:
+        super().__init__()
+        self.noise = config.noise
+        self.read = ColumnReader(columns, config.noise)
+        self.write = Upward(2 * config.noise, fields.channels, fields.size, config.width)
+
+    def forward(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw an image for each record of columns, (B, 2, D)."""
+        noise = torch.randn(len(codes), self.noise, generator=generator, device=codes.device)
+        return torch.tanh(self.write(torch.cat([noise, self.read(codes)], dim=1)))
+
+
+class ImageCritic(nn.Module):
+    """Scores how real images look beside what their columns say.
+
+    The columns enter by their inner product with what is read of the image (Miyato and Koyama
+    2018, arXiv:1802.05637).
+
+    Parameters
+    ----------
+    fields, columns, config
+        As of `ImageGenerator`.
+    """
+
+    def __init__(self, fields: ImageFields, columns: Fields, config: ImageGameConfig) -> None:
+        super().__init__()
+        self.read = Downward(
+            fields.channels, fields.size, config.width, FEATURES, spectral=config.spectral
+        )
+        self.columns = ColumnReader(columns, FEATURES) if columns else None
+        self.score = nn.Linear(FEATURES, 1)
+
+    def forward(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Score images (B, C, H, W), (B,); higher is more real."""
+        hidden = nn.functional.leaky_relu(self.read(pixels), 0.2)
+        score = self.score(hidden)[:, 0]
+        if self.columns is not None:
+            score = score + (self.columns(codes) * hidden).mean(1)
+        return score.float()
+
+
+def image_game(
+    generator: ImageGenerator,
+    critic: ImageCritic,
+    batch: ImageBatch,
+    config: ImageGameConfig,
+    step: int,
+) -> Iterator[Loss]:
+    """Yield the critic's loss, then, when it is its turn, the generator's."""
+    game, random = config.game, batch.generator
+    if game == "wgan":
+        with torch.no_grad():
+            for weight in critic.parameters():
+                weight.clamp_(-LARGEST_WEIGHT, LARGEST_WEIGHT)
+    vary = partial(varied, kinds=config.variations, generator=random)
+    asked = batch.codes.roll(1, 0)
+    drawn = generator(asked, random)
+    real_loss, drawn_loss = critic_losses(
+        game, critic(vary(batch.pixels), batch.codes), critic(vary(drawn.detach()), asked)
+    )
+    if config.penalty > 0 and step % config.penalty_every == 0:
+        real_loss = real_loss + config.penalty_every * _penalty(critic, batch, drawn, config)
+    yield Loss("critic", per_record=real_loss, public=drawn_loss.mean())
+    if (step + 1) % config.critic_steps == 0:
+        score = critic(vary(drawn), asked)
+        yield Loss("generator", public=generator_losses(game, score).mean())
+
+
+def _penalty(
+    critic: ImageCritic, batch: ImageBatch, drawn: Tensor, config: ImageGameConfig
+) -> Tensor:
+    """Penalty on the critic's slope, (B,): Mescheder et al. 2018, arXiv:1801.04406, or of WGAN-GP."""
+    score = partial(critic, codes=batch.codes)
+    if config.game == "wgan-gp":
+        blend = between(batch.pixels, drawn, batch.generator)
+        return config.penalty * ((steepness(score, blend) + 1e-12).sqrt() - 1) ** 2
+    return 0.5 * config.penalty * steepness(score, batch.pixels)
+
+
+@torch.no_grad()
+def drawn_likeness(generator: ImageGenerator, images: Images) -> float:
+    """Compare images drawn for the columns of held-out ones with these."""
+    n = min(DRAWN, len(images))
+    random = torch.Generator(images.pixels.device).manual_seed(0)
+    codes = images.codes[:n].long()
+    drawn = [generator(part, random) for part in codes.split(CHUNK)]
+    return likeness(signed(images.pixels[:n]), torch.cat(drawn))
+
+
+def game_training(n_images: int, size: int) -> TrainConfig:
+    """Choose the budget by the number of images, and their size."""
+    steps = min(30_000, max(3_000, 150 * n_images // 64))
+    return TrainConfig(
+        steps=steps if size <= 40 else steps // 2,
+        batch_size=64,
+        learning_rate=4e-4,
+        betas=(0.0, 0.99),
+        schedule="constant",
+        warmup=100,
+        ema=0.998,
+        clip=0.0,
+        evaluations=20,
+    )

@@ -1,0 +1,135 @@
+"""An autoencoder of images: it compresses, rebuilds, cleans and repairs them.
+
+Latents are drawn from a mixture that is fitted to those of the images, so that it draws images
+as well; they are blurred, and `image_cgan.py` draws better ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import torch
+from torch import Tensor
+
+from synthehr.config import TrainConfig, apply
+from synthehr.encode.image import ImageFields
+from synthehr.models.base import Loss
+from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
+from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_compression import (
+    CHUNK,
+    CompressionConfig,
+    Compressor,
+    compression_training,
+    damaged,
+    mended,
+    squared_error,
+)
+from synthehr.models.mixture import MOST_RECORDS, LatentMixture
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ImageAutoencoderConfig(CompressionConfig):
+    """Settings of the autoencoder of images."""
+
+
+@final
+class ImageAutoencoder(ImageModel):
+    """Denoising autoencoder of images; see the module.
+
+    Parameters
+    ----------
+    fields : ImageFields
+        The images and their columns.
+    config : ImageAutoencoderConfig
+        The settings.
+    """
+
+    Config: ClassVar[type] = ImageAutoencoderConfig
+
+    def __init__(self, fields: ImageFields, config: ImageAutoencoderConfig) -> None:
+        super().__init__()
+        self.fields, self.config = fields, config
+        self.columns = column_model(fields.columns)
+        self.network = Compressor(fields, config, config.latent)
+        self.mixture = LatentMixture(config.components, config.latent)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def top(self) -> int:
+        """The integer that stands for 1."""
+        return self.fields.top
+
+    @classmethod
+    def build(cls, fields: ImageFields, config: ImageAutoencoderConfig) -> Self:
+        """Make a freshly initialised model for these images."""
+        return cls(fields, config)
+
+    @classmethod
+    def sized(
+        cls, fields: ImageFields, n_images: int, settings: Mapping[str, Any]
+    ) -> ImageAutoencoderConfig:
+        """Choose the latents by the size of the images, with the user's settings on top."""
+        chosen = ImageAutoencoderConfig(latent=64 if fields.size <= 40 else 128)
+        return apply(chosen, settings)
+
+    @classmethod
+    def train_config(
+        cls, fields: ImageFields, n_images: int, config: ImageAutoencoderConfig
+    ) -> TrainConfig:
+        """Choose the budget by the number of images."""
+        return compression_training(n_images, fields.size)
+
+    def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
+        """Yield the losses of the columns, and the squared error of rebuilt images."""
+        yield from column_losses(self.columns, batch, step)
+        noisy, known = damaged(batch.pixels, self.config, batch.generator)
+        rebuilt = self.network.decode(self.network.encode(noisy, known), batch.codes)
+        yield Loss("network", per_record=squared_error(batch.pixels, rebuilt))
+
+    @torch.no_grad()
+    def held_out_loss(self, images: Images) -> float:
+        """Mean squared error of rebuilt images, damaged by a fixed seed."""
+        random = torch.Generator(images.pixels.device).manual_seed(0)
+        found = []
+        for pixels, codes in zip(*(t.split(CHUNK) for t in images.tensors), strict=True):
+            whole = signed(pixels)
+            noisy, known = damaged(whole, self.config, random)
+            rebuilt = self.network.decode(self.network.encode(noisy, known), codes.long())
+            found.append(squared_error(whole, rebuilt))
+        return torch.cat(found).mean().item()
+
+    @torch.no_grad()
+    def finish(self, images: Images) -> None:
+        """Fit the mixture of the latents, and settle the shares of the columns."""
+        self.eval()
+        if self.columns is not None:
+            self.columns.finish(images.codes)
+        parts = images.pixels[:MOST_RECORDS].split(CHUNK)
+        none = images.codes[:0].long()
+        self.mixture.learn(torch.cat([self.embed(signed(part), none) for part in parts]))
+
+    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
+        return self.rebuild(self.mixture.draw(len(codes), generator), codes)
+
+    @torch.no_grad()
+    def embed(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Compress images (N, C, H, W) in [-1, 1] to latents, (N, latent)."""
+        return self.network.encode(pixels, torch.ones_like(pixels[:, :1]))
+
+    @torch.no_grad()
+    def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Turn latents (N, latent) into images in [-1, 1]."""
+        return self.network.decode(latents, codes)
+
+    @torch.no_grad()
+    def restore(
+        self, pixels: Tensor, known: Tensor, codes: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Fill the pixels that are not known, (N, 1, H, W) bool; known ones are kept."""
+        rebuilt = self.network.decode(self.network.encode(pixels, known.float()), codes)
+        return mended(pixels, known, rebuilt)

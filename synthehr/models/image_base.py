@@ -1,0 +1,190 @@
+"""The contract of a model of images: yield losses, draw images, say how good you are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from synthehr.config import TrainConfig
+from synthehr.encode.image import ImageFields
+from synthehr.errors import ConfigError
+from synthehr.models.base import NOTHING_GIVEN, Given, Loss, Model
+
+
+class ImageBatch(NamedTuple):
+    """Images with what is known of them, on the device.
+
+    Attributes
+    ----------
+    pixels : Tensor of shape (B, C, H, W), float32
+        In [-1, 1], channels last in memory.
+    codes : Tensor of shape (B, 2, D), int64
+        Tokens and parts of the columns; D may be 0.
+    generator : torch.Generator
+        The source of all randomness of this step, seeded by the loop.
+    filled : Tensor of shape (B,), bool, or None
+        Under differential privacy: which images are there, as of `synthehr.models.base.Batch`.
+    """
+
+    pixels: Tensor
+    codes: Tensor
+    generator: torch.Generator
+    filled: Tensor | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Images:
+    """Images and their columns as tensors, see `synthehr.encode.image.ImageEncoder`.
+
+    Attributes
+    ----------
+    pixels : Tensor of shape (N, C, H, W), uint8 or int16
+        From 0 to the largest number of the type.
+    codes : Tensor of shape (N, 2, D), int16
+        Tokens and parts of the columns.
+    """
+
+    pixels: Tensor
+    codes: Tensor
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Both tensors."""
+        return self.pixels, self.codes
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.pixels)
+
+    def nobody(self) -> Images:
+        """Keep no image."""
+        return Images(self.pixels[:0], self.codes[:0])
+
+    def to(self, device: torch.device) -> Images:
+        """Move the tensors to a device."""
+        return Images(self.pixels.to(device), self.codes.to(device))
+
+    def take(self, index: Tensor, generator: torch.Generator) -> ImageBatch:
+        """Take images at an index, (B,)."""
+        pixels = signed(self.pixels.index_select(0, index))
+        return ImageBatch(pixels, self.codes.index_select(0, index).long(), generator)
+
+
+def signed(stored: Tensor) -> Tensor:
+    """Turn stored integers (N, C, H, W) into numbers in [-1, 1], channels last."""
+    pixels = stored.to(torch.float32, memory_format=torch.channels_last)
+    return pixels.mul_(2.0 / torch.iinfo(stored.dtype).max).sub_(1.0)
+
+
+def stored(pixels: Tensor, top: int) -> Tensor:
+    """Turn numbers in [-1, 1] into integers from 0 to `top`, (N, C, H, W)."""
+    dtype = torch.uint8 if top == 255 else torch.int16
+    whole = pixels.float().add(1.0).mul_(top / 2).round_().clamp_(0, top)
+    return whole.to(dtype, memory_format=torch.contiguous_format)
+
+
+class ImageModel(nn.Module, ABC):
+    """Abstract base of every model of images.
+
+    Class attributes
+    ----------------
+    Config : type
+        The model's frozen dataclass of settings, at most 12 fields.
+    uses_columns : bool
+        Whether images are drawn by what their columns say. If not, columns are left out.
+    draws : bool
+        Whether it draws images at all.
+    private_settings, private_only : mapping
+        As of `synthehr.models.base.Model`.
+
+    Attributes
+    ----------
+    columns : Model or None
+        The model of the columns; None where there are none.
+    """
+
+    Config: ClassVar[type]
+    columns: Model | None
+    uses_columns: ClassVar[bool] = True
+    draws: ClassVar[bool] = True
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    private_only: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    @abstractmethod
+    def build(cls, fields: ImageFields, config: Any) -> Self:
+        """Make a freshly initialised model for these images."""
+
+    @classmethod
+    @abstractmethod
+    def sized(cls, fields: ImageFields, n_images: int, settings: Mapping[str, Any]) -> Any:
+        """Choose a `Config` for so many images, with the user's settings on top."""
+
+    @classmethod
+    @abstractmethod
+    def train_config(cls, fields: ImageFields, n_images: int, config: Any) -> TrainConfig:
+        """Choose how to train a model of this config on so many images."""
+
+    @abstractmethod
+    def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
+        """Yield the losses of one step, per image, in the order in which they are stepped."""
+
+    @abstractmethod
+    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
+
+    @abstractmethod
+    def held_out_loss(self, images: Images) -> float:
+        """Score held-out images; lower is better, equal input gives equal output."""
+
+    def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Images:
+        """Draw columns, and an image for each, without gradients, in evaluation mode."""
+        self.eval()
+        with torch.no_grad():
+            codes = torch.zeros((n, 2, 0), dtype=torch.int64)
+            if self.columns is not None:
+                codes = self.columns.sample(n, given, generator)
+            return Images(stored(self.draw(codes, generator), self.top), codes.short())
+
+    @property
+    @abstractmethod
+    def top(self) -> int:
+        """The integer that stands for 1."""
+
+    def begin(self, images: Images, generator: torch.Generator) -> None:
+        """Learn what is learned before training, from the images trained on."""
+
+    def finish(self, images: Images) -> None:
+        """Do what is left to do after training, with the images trained on."""
+
+    def embed(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Compress images (N, C, H, W) in [-1, 1] to latents, (N, Z)."""
+        raise _cannot("compress images")
+
+    def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Turn latents (N, Z) into images in [-1, 1]."""
+        raise _cannot("rebuild images")
+
+    def restore(
+        self, pixels: Tensor, known: Tensor, codes: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Fill the pixels that are not known, (N, 1, H, W) bool; known ones are kept."""
+        raise _cannot("repair images")
+
+    def translate(self, pixels: Tensor, domain: int) -> Tensor:
+        """Turn images of the other domain into images of this one, 0 or 1."""
+        raise ConfigError(
+            "this model cannot translate images", hint="fit two domains with --model cyclegan"
+        )
+
+
+def _cannot(what: str) -> ConfigError:
+    return ConfigError(
+        f"this model cannot {what}", hint="fit with --model image-ae or --model image-vae"
+    )

@@ -1,0 +1,101 @@
+"""A conditional adversarial network of images: the columns of an image are given to both sides.
+
+Generator and critic are convolutional nets (Radford, Metz and Chintala 2016, arXiv:1511.06434);
+the columns scale and shift each level of the generator, and enter the critic by projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import torch
+from torch import Tensor
+
+from synthehr.config import TrainConfig, apply
+from synthehr.encode.image import ImageFields
+from synthehr.models.base import Loss
+from synthehr.models.image_adversarial import (
+    CHUNK,
+    ImageCritic,
+    ImageGameConfig,
+    ImageGenerator,
+    drawn_likeness,
+    game_training,
+    image_game,
+)
+from synthehr.models.image_base import ImageBatch, ImageModel, Images
+from synthehr.models.image_columns import column_losses, column_model
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ConditionalImageGANConfig(ImageGameConfig):
+    """Settings of the conditional adversarial network of images."""
+
+
+@final
+class ConditionalImageGAN(ImageModel):
+    """Conditional generative adversarial network of images; see the module.
+
+    Parameters
+    ----------
+    fields : ImageFields
+        The images and their columns.
+    config : ConditionalImageGANConfig
+        The settings.
+    """
+
+    Config: ClassVar[type] = ConditionalImageGANConfig
+
+    def __init__(self, fields: ImageFields, config: ConditionalImageGANConfig) -> None:
+        super().__init__()
+        self.fields, self.config = fields, config
+        self.columns = column_model(fields.columns)
+        self.generator = ImageGenerator(fields, fields.columns, config)
+        self.critic = ImageCritic(fields, fields.columns, config)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def top(self) -> int:
+        """The integer that stands for 1."""
+        return self.fields.top
+
+    @classmethod
+    def build(cls, fields: ImageFields, config: ConditionalImageGANConfig) -> Self:
+        """Make a freshly initialised model for these images."""
+        return cls(fields, config)
+
+    @classmethod
+    def sized(
+        cls, fields: ImageFields, n_images: int, settings: Mapping[str, Any]
+    ) -> ConditionalImageGANConfig:
+        """Choose by the number of images, with the user's settings on top."""
+        return apply(ConditionalImageGANConfig(), settings)
+
+    @classmethod
+    def train_config(
+        cls, fields: ImageFields, n_images: int, config: ConditionalImageGANConfig
+    ) -> TrainConfig:
+        """Choose the budget by the number of images."""
+        return game_training(n_images, fields.size)
+
+    def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
+        """Yield the losses of the columns, of the critic, and of the generator."""
+        yield from column_losses(self.columns, batch, step)
+        yield from image_game(self.generator, self.critic, batch, self.config, step)
+
+    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
+        return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
+
+    def held_out_loss(self, images: Images) -> float:
+        """Compare images drawn for the columns of held-out ones with these."""
+        return drawn_likeness(self.generator, images)
+
+    def finish(self, images: Images) -> None:
+        """Settle the shares of the columns; no image is looked at."""
+        self.eval()
+        if self.columns is not None:
+            self.columns.finish(images.codes)

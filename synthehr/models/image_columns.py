@@ -1,0 +1,29 @@
+"""The columns beside images: their model, and how it is trained and drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from synthehr.encode.fields import Fields
+from synthehr.models.autoregressive import Autoregressive
+from synthehr.models.base import Batch, Loss, Model
+from synthehr.models.image_base import ImageBatch
+
+EVERY = 4
+"""Steps from one lesson to the next; images need many more steps than a few columns."""
+
+
+def column_model(columns: Fields) -> Autoregressive | None:
+    """Make the model of the columns; None where there are none."""
+    if not columns:
+        return None
+    config = Autoregressive.sized(columns, 1_000, {"factors": 0})
+    return Autoregressive.build(columns, config)
+
+
+def column_losses(columns: Model | None, batch: ImageBatch, step: int) -> Iterator[Loss]:
+    """Yield the losses of the model of the columns."""
+    if columns is not None and step % EVERY == 0:
+        lesson = Batch(batch.codes, None, batch.generator, filled=batch.filled)
+        for loss in columns.losses(lesson, step):
+            yield loss._replace(child="columns")

@@ -1,0 +1,92 @@
+"""An adversarial network of images that looks at nothing but the images.
+
+What is known of the images is not learned; `image_cgan.py` draws images by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import torch
+from torch import Tensor
+
+from synthehr.config import TrainConfig, apply
+from synthehr.encode.image import ImageFields
+from synthehr.models.base import Loss
+from synthehr.models.image_adversarial import (
+    CHUNK,
+    ImageCritic,
+    ImageGameConfig,
+    ImageGenerator,
+    drawn_likeness,
+    game_training,
+    image_game,
+)
+from synthehr.models.image_base import ImageBatch, ImageModel, Images
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ImageGANConfig(ImageGameConfig):
+    """Settings of the adversarial network of images."""
+
+
+@final
+class ImageGAN(ImageModel):
+    """Generative adversarial network of images (Goodfellow et al. 2014, arXiv:1406.2661).
+
+    Parameters
+    ----------
+    fields : ImageFields
+        The images.
+    config : ImageGANConfig
+        The settings.
+    """
+
+    Config: ClassVar[type] = ImageGANConfig
+    uses_columns: ClassVar[bool] = False
+
+    def __init__(self, fields: ImageFields, config: ImageGANConfig) -> None:
+        super().__init__()
+        self.fields, self.config, self.columns = fields, config, None
+        self.generator = ImageGenerator(fields, (), config)
+        self.critic = ImageCritic(fields, (), config)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def top(self) -> int:
+        """The integer that stands for 1."""
+        return self.fields.top
+
+    @classmethod
+    def build(cls, fields: ImageFields, config: ImageGANConfig) -> Self:
+        """Make a freshly initialised model for these images."""
+        return cls(fields, config)
+
+    @classmethod
+    def sized(
+        cls, fields: ImageFields, n_images: int, settings: Mapping[str, Any]
+    ) -> ImageGANConfig:
+        """Take the defaults, with the user's settings on top."""
+        return apply(ImageGANConfig(), settings)
+
+    @classmethod
+    def train_config(
+        cls, fields: ImageFields, n_images: int, config: ImageGANConfig
+    ) -> TrainConfig:
+        """Choose the budget by the number of images."""
+        return game_training(n_images, fields.size)
+
+    def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
+        """Yield the losses of the critic and of the generator."""
+        return image_game(self.generator, self.critic, batch, self.config, step)
+
+    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw images, (n, C, H, W) in [-1, 1]; `codes`, (n, 2, 0), only say how many."""
+        return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
+
+    def held_out_loss(self, images: Images) -> float:
+        """Compare drawn images with held-out ones."""
+        return drawn_likeness(self.generator, images)

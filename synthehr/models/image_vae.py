@@ -1,0 +1,170 @@
+"""A variational autoencoder of images (Kingma and Welling 2014, arXiv:1312.6114), with β.
+
+The encoder is told which pixels are known, so that it gives a distribution of what the rest may
+be: several draws of a repaired image differ where nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, final
+
+import torch
+from torch import Tensor
+
+from synthehr.config import TrainConfig, apply, out_of_range
+from synthehr.encode.image import ImageFields
+from synthehr.models.base import Loss
+from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
+from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_compression import (
+    CHUNK,
+    CompressionConfig,
+    Compressor,
+    compression_training,
+    damaged,
+    mended,
+    squared_error,
+)
+from synthehr.models.layers import around, divergence
+from synthehr.models.mixture import MOST_RECORDS, LatentMixture
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ImageVAEConfig(CompressionConfig):
+    """Settings of the variational autoencoder of images.
+
+    Attributes
+    ----------
+    beta : float
+        Weight of the divergence from the standard normal.
+    spread : float
+        Standard deviation of a pixel around what is rebuilt, where black and white are 2 apart.
+    warmup : int
+        Steps over which the divergence's weight rises.
+    """
+
+    beta: float = 1.0
+    spread: float = 0.15
+    warmup: int = 500
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        CompressionConfig.__post_init__(self)
+        for name in ("beta", "warmup"):
+            if getattr(self, name) < 0:
+                raise out_of_range(name, "at least 0")
+        if self.spread <= 0:
+            raise out_of_range("spread", "above 0")
+
+
+@final
+class ImageVAE(ImageModel):
+    """Variational autoencoder of images; see the module.
+
+    Parameters
+    ----------
+    fields : ImageFields
+        The images and their columns.
+    config : ImageVAEConfig
+        The settings.
+    """
+
+    Config: ClassVar[type] = ImageVAEConfig
+
+    def __init__(self, fields: ImageFields, config: ImageVAEConfig) -> None:
+        super().__init__()
+        self.fields, self.config = fields, config
+        self.columns = column_model(fields.columns)
+        self.network = Compressor(fields, config, 2 * config.latent)
+        self.mixture = LatentMixture(config.components, config.latent)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def top(self) -> int:
+        """The integer that stands for 1."""
+        return self.fields.top
+
+    @classmethod
+    def build(cls, fields: ImageFields, config: ImageVAEConfig) -> Self:
+        """Make a freshly initialised model for these images."""
+        return cls(fields, config)
+
+    @classmethod
+    def sized(
+        cls, fields: ImageFields, n_images: int, settings: Mapping[str, Any]
+    ) -> ImageVAEConfig:
+        """Choose the latents by the size of the images, with the user's settings on top."""
+        return apply(ImageVAEConfig(latent=48 if fields.size <= 40 else 96), settings)
+
+    @classmethod
+    def train_config(
+        cls, fields: ImageFields, n_images: int, config: ImageVAEConfig
+    ) -> TrainConfig:
+        """Choose the budget by the number of images."""
+        return compression_training(n_images, fields.size)
+
+    def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
+        """Yield the losses of the columns, and the negative evidence lower bound a pixel."""
+        yield from column_losses(self.columns, batch, step)
+        rise = min(1.0, (step + 1) / max(self.config.warmup, 1))
+        yield Loss("network", per_record=self._bound(batch, rise))
+
+    def _bound(self, batch: ImageBatch, rise: float) -> Tensor:
+        """Surprise plus weighted divergence of each image, over its number of values, (B,)."""
+        noisy, known = damaged(batch.pixels, self.config, batch.generator)
+        mean, log_variance = self._posterior(noisy, known)
+        latents = around(mean, log_variance, batch.generator)
+        error = squared_error(batch.pixels, self.network.decode(latents, batch.codes))
+        apart = divergence(mean, log_variance) / batch.pixels[0].numel()
+        return error / (2 * self.config.spread**2) + rise * self.config.beta * apart
+
+    def _posterior(self, pixels: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_variance = self.network.encode(pixels, known).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12.0, 4.0)
+
+    @torch.no_grad()
+    def held_out_loss(self, images: Images) -> float:
+        """Mean negative bound of the images, with damage and noise from a fixed seed."""
+        random = torch.Generator(images.pixels.device).manual_seed(0)
+        indices = torch.arange(len(images), device=images.pixels.device).split(CHUNK)
+        bounds = [self._bound(images.take(index, random), 1.0) for index in indices]
+        return torch.cat(bounds).mean().item()
+
+    @torch.no_grad()
+    def finish(self, images: Images) -> None:
+        """Fit the mixture of the latents, and settle the shares of the columns."""
+        self.eval()
+        if self.columns is not None:
+            self.columns.finish(images.codes)
+        random = torch.Generator().manual_seed(0)
+        latents = []
+        for part in images.pixels[:MOST_RECORDS].split(CHUNK):
+            pixels = signed(part)
+            latents.append(around(*self._posterior(pixels, torch.ones_like(pixels[:, :1])), random))
+        self.mixture.learn(torch.cat(latents))
+
+    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
+        return self.rebuild(self.mixture.draw(len(codes), generator), codes)
+
+    @torch.no_grad()
+    def embed(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Compress images (N, C, H, W) in [-1, 1] to latent means, (N, latent)."""
+        return self._posterior(pixels, torch.ones_like(pixels[:, :1]))[0]
+
+    @torch.no_grad()
+    def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Turn latents (N, latent) into images in [-1, 1]."""
+        return self.network.decode(latents, codes)
+
+    @torch.no_grad()
+    def restore(
+        self, pixels: Tensor, known: Tensor, codes: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Fill the pixels that are not known, (N, 1, H, W) bool, by a draw; known ones are kept."""
+        mean, log_variance = self._posterior(pixels, known.float())
+        rebuilt = self.network.decode(around(mean, log_variance, generator), codes)
+        return mended(pixels, known, rebuilt)

@@ -1,0 +1,111 @@
+"""Training a model of images, and what is recorded of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synthehr.encode.config import EncodeConfig
+from synthehr.errors import TrainingError
+from synthehr.models.image_base import signed
+from synthehr.models.image_likeness import DRAWN, likeness
+from synthehr.run.fitting import versions
+from synthehr.run.images.artifact import ImageArtifact
+from synthehr.run.images.preparation import ImagePreparation
+from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived
+from synthehr.train import Callback, History, Runtime, train
+
+
+def run_images(
+    prepared: ImagePreparation,
+    runtime: Runtime,
+    *,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: Path | None = None,
+    checkpoint_every: float = 30.0,
+    resume: bool = False,
+) -> tuple[ImageArtifact, History]:
+    """Train the model and score it on the held-out images.
+
+    Raises
+    ------
+    TrainingError
+        If the loss stops being a number, or the memory does not suffice.
+    """
+    model, options = prepared.model, prepared.options
+    try:
+        model.begin(prepared.codes, _random(options.seed, RESAMPLING))
+        history = train(
+            model,
+            prepared.codes,
+            prepared.held_out,
+            prepared.training,
+            seed=derived(options.seed, TRAINING),
+            runtime=runtime,
+            max_minutes=options.max_minutes,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            note={"seed": options.seed},
+        )
+        model.cpu().eval()
+        model.finish(prepared.codes)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise TrainingError(
+            "the memory does not suffice for this fit",
+            hint="train on smaller batches: --set train.batch_size=16",
+        ) from None
+    record = _record(prepared, history)
+    artifact = ImageArtifact(model, prepared.encoder, prepared.schema, record, prepared.config)
+    return artifact, history
+
+
+def _random(seed: int, stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed(derived(seed, stream))
+
+
+def _score(prepared: ImagePreparation, history: History) -> dict[str, Any] | None:
+    """Score what was held out; None where nothing was."""
+    held = prepared.held_out
+    n = min(DRAWN, len(held))
+    if not n:
+        return None
+    score = {"records": len(held), "loss": history.best_held_out, "likeness": None}
+    if prepared.model.draws:
+        drawn = prepared.model.sample(n, _random(prepared.options.seed, CHECK))
+        real = signed(held.pixels[:n])
+        score["likeness"] = likeness(real, signed(drawn.pixels))
+        score["likeness_floor"] = likeness(real, signed(prepared.codes.pixels[:n]))
+    return score
+
+
+def _record(prepared: ImagePreparation, history: History) -> dict[str, Any]:
+    options = prepared.options
+    record = {
+        "versions": versions(),
+        "seed": options.seed,
+        "records": len(prepared.codes) + len(prepared.held_out),
+        "held_out_records": len(prepared.held_out),
+        "patients": prepared.patients,
+        "holdout": options.share_held_out,
+        "max_minutes": options.max_minutes,
+        "layout": prepared.source.layout.to_json(),
+        "training": asdict(prepared.training),
+        "encoding": asdict(EncodeConfig()),
+        "raster": asdict(prepared.raster),
+        "steps": history.steps,
+        "best_step": history.best_step,
+        "stopped_by": history.stopped_by,
+        "precision": history.precision,
+        "device": history.device.split(":")[0],
+        "held_out": _score(prepared, history),
+        "privacy": None,
+        "rules": None,
+    }
+    return json.loads(json.dumps(record))

@@ -1,0 +1,250 @@
+"""What a fit of images needs before its first step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from synthehr.artifact import model_name
+from synthehr.config import TrainConfig, apply, typed
+from synthehr.encode.config import EncodeConfig
+from synthehr.encode.image import ImageCodes, ImageEncoder, ImageFields
+from synthehr.encode.raster import Raster, RasterConfig
+from synthehr.encode.table import TableEncoder
+from synthehr.errors import ConfigError, InputError
+from synthehr.io import Source
+from synthehr.io.images import ImageSource
+from synthehr.models import get_image
+from synthehr.models.image_base import ImageModel, Images
+from synthehr.run.choices import Options
+from synthehr.run.memory import check_memory
+from synthehr.run.preparation import settle_schema
+from synthehr.schema.doubts import doubts
+from synthehr.schema.table import Schema
+from synthehr.seeds import ENCODER, WEIGHTS, derived, generator
+from synthehr.split import held_out, patients_of
+
+LEAST_IMAGES = 50
+"""Fewer images are nothing to learn from."""
+FITTED, HELD_OUT = "train", "val"
+"""Splits of the data that are learned and that choose the weights; others are left alone."""
+_STATES = 8
+_ACTIVATIONS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePreparation:
+    """Everything that a fit of images needs, before the first step.
+
+    Attributes
+    ----------
+    source : ImageSource
+        What was given, without its images.
+    schema : Schema
+        What the columns beside the images are; may have none.
+    encoder : ImageEncoder
+        Fitted on the images that are not held out.
+    codes, held_out : Images
+        The encoded images.
+    model : ImageModel
+        Freshly built.
+    config : dataclass
+        The model's settings.
+    training : TrainConfig
+        How it is trained.
+    raster : RasterConfig
+        How images were read.
+    patients : int or None
+        Number of patients; None where each image is one's.
+    options : Options
+        What the user chose.
+    warnings : tuple of str
+        What looks odd; no cell value and no file name is in it.
+    """
+
+    source: ImageSource
+    schema: Schema
+    encoder: ImageEncoder
+    codes: Images
+    held_out: Images
+    model: ImageModel
+    config: Any
+    training: TrainConfig
+    raster: RasterConfig
+    patients: int | None
+    options: Options
+    warnings: tuple[str, ...]
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a batch."""
+        return min(self.training.batch_size, len(self.codes))
+
+    @property
+    def weights(self) -> int:
+        """Number of weights of the model."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    @property
+    def memory(self) -> int:
+        """Predicted memory in bytes that training takes beyond what is taken now."""
+        width = getattr(self.config, "width", 32)
+        places = self.encoder.fields.size**2
+        return 4 * (_STATES * self.weights + _ACTIVATIONS * self.batch_size * width * places // 4)
+
+    def plan(self) -> dict[str, Any]:
+        """Say what the fit is about to do, in JSON values."""
+        fields = self.encoder.fields
+        return {
+            "model": model_name(type(self.model)),
+            "weights": self.weights,
+            "steps": self.training.steps,
+            "batch_size": self.batch_size,
+            "fitted_images": len(self.codes),
+            "held_out_images": len(self.held_out),
+            "size": fields.size,
+            "channels": fields.channels,
+            "modelled_columns": len(fields.columns),
+            "memory_mib": self.memory >> 20,
+            "seed": self.options.seed,
+            "schema": self.schema.to_json(),
+            "raster": asdict(self.raster),
+            "privacy": None,
+        }
+
+
+def prepare_images(
+    source: ImageSource, schema: Schema | None, options: Options
+) -> ImagePreparation:
+    """Split off patients, settle how images are read, encode, and build the model.
+
+    Raises
+    ------
+    SynthehrError
+        If the images, the schema or a setting cannot be used.
+    """
+    _refuse_what_images_have_not(options)
+    cls = image_class(options.model, source)
+    table = columns_of(source) if cls.uses_columns else pa.table({})
+    fitted, aside, patients = _split(source, options)
+    if len(fitted) < LEAST_IMAGES:
+        raise InputError(
+            f"there are {len(fitted)} images to learn from, and {LEAST_IMAGES} are the least",
+            hint="give more of them",
+        )
+    raster = apply(RasterConfig(), options.settings.get("encode", {}))
+    settled, columns = _columns(table, schema, fitted, patients, options)
+    encoder = ImageEncoder(Raster.settle(source.take(fitted), raster), columns)
+    codes = images_of(encoder.encode(source.take(fitted)))
+    model, config = built_images(cls, encoder.fields, len(codes), options)
+    training = cls.train_config(encoder.fields, len(codes), config)
+    left_out = () if cls.uses_columns else _left_out(source)
+    prepared = ImagePreparation(
+        source=source.take(np.zeros(0, dtype=np.int64)),
+        schema=settled,
+        encoder=encoder,
+        codes=codes,
+        held_out=images_of(encoder.encode(source.take(aside))),
+        model=model,
+        config=config,
+        training=apply(training, options.settings.get("train", {})),
+        raster=raster,
+        patients=None if patients is None else len(np.unique(patients)),
+        options=options,
+        warnings=(*source.warnings, *doubts(settled, table), *left_out),
+    )
+    check_memory(prepared.memory, 16)
+    return prepared
+
+
+def _refuse_what_images_have_not(options: Options) -> None:
+    if options.settings.get("privacy"):
+        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
+    if options.privacy is not None:
+        raise ConfigError(
+            "images cannot be fitted with differential privacy yet", hint="leave out --epsilon"
+        )
+    if options.rules.rules:
+        raise ConfigError("images keep no rules", hint="leave out --rules")
+
+
+def image_class(model: Any, source: ImageSource | None = None) -> type[ImageModel]:
+    """Find the class of a model of images: a name, "auto", or the class itself."""
+    if not isinstance(model, str):
+        return model
+    if model != "auto":
+        return get_image(model)
+    given = source is not None and columns_of(source).num_columns > 0
+    return get_image("image-cgan" if given else "image-gan")
+
+
+def columns_of(source: ImageSource) -> pa.Table:
+    """Take what is known of each image: all columns but names of files, split and patient."""
+    others = {source.records.column_names[0], "split", "mask", source.patient}
+    return source.records.select(
+        [name for name in source.records.column_names if name not in others]
+    )
+
+
+def _left_out(source: ImageSource) -> tuple[str, ...]:
+    n = columns_of(source).num_columns
+    told = f"{n} columns beside the images are not learned: --model image-cgan draws images by them"
+    return (told,) if n else ()
+
+
+def _split(
+    source: ImageSource, options: Options
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+    """Choose the rows to learn, those to score by, and whose the former are."""
+    n, names = len(source), source.records.column_names
+    patients = patients_of(source.records, source.patient)
+    if "split" in names and options.holdout is None:
+        splits = np.array(source.records["split"].to_pylist(), dtype=object)
+        fitted, aside = splits == FITTED, splits == HELD_OUT
+    else:
+        aside = held_out(n, patients, options.share_held_out, options.seed)
+        fitted = ~aside
+    chosen = np.flatnonzero(fitted)
+    return chosen, np.flatnonzero(aside), None if patients is None else patients[chosen]
+
+
+def _columns(
+    table: pa.Table,
+    schema: Schema | None,
+    fitted: NDArray[np.int64],
+    patients: NDArray[np.int64] | None,
+    options: Options,
+) -> tuple[Schema, TableEncoder | None]:
+    """Settle what the columns are, and learn how to encode them; patients are of the fitted."""
+    if not table.num_columns:
+        return Schema(()), None
+    settled = settle_schema(Source(table, {}, ()), schema, replace(options, patient=None))
+    encoder = TableEncoder.fit(
+        table.take(pa.array(fitted)),
+        settled,
+        patients=patients,
+        config=EncodeConfig(),
+        rng=generator(options.seed, ENCODER),
+    )
+    return settled, encoder
+
+
+def images_of(codes: ImageCodes) -> Images:
+    """Take codes as tensors, without a copy."""
+    return Images(torch.from_numpy(codes.pixels), torch.from_numpy(codes.codes))
+
+
+def built_images(
+    cls: type[ImageModel], fields: ImageFields, n_images: int, options: Options
+) -> tuple[ImageModel, Any]:
+    """Build the model that was asked for, and give its settings."""
+    changes = typed(cls.Config, options.settings.get("model", {}), "model")
+    config = cls.sized(fields, n_images, changes)
+    with torch.random.fork_rng():
+        torch.manual_seed(derived(options.seed, WEIGHTS))
+        return cls.build(fields, config), config
