@@ -53,10 +53,10 @@ class RasterConfig:
         if self.size and not 8 <= self.size <= _LARGEST:
             raise ConfigError(
                 f"the size of images must lie between 8 and {_LARGEST}",
-                hint="for example --set raster.size=64",
+                hint="for example --set encode.size=64",
             )
         if self.fit not in FITS:
-            raise ConfigError("fit must be crop, pad or stretch", hint="--set raster.fit=pad")
+            raise ConfigError("fit must be crop, pad or stretch", hint="--set encode.fit=pad")
         if self.channels not in (0, 1, 2, 3, 4):
             raise ConfigError("channels must lie between 0 and 4", hint="leave it at 0")
         if self.rare_patients < 1:

@@ -184,7 +184,7 @@ class CycleGAN(ImageModel):
         channels, width = fields.channels, config.width
         self.translators = nn.ModuleList([Translator(channels, config) for _ in range(2)])
         self.critics = nn.ModuleList([PatchCritic(channels, width) for _ in range(2)])
-        size = (2, max(config.pool, 1), channels, fields.size, fields.size)
+        size = (2 * config.pool, channels, fields.size, fields.size)
         self.register_buffer("pool", torch.zeros(size), persistent=False)
         self.register_buffer("pooled", torch.zeros(2, dtype=torch.int64), persistent=False)
         self.to(memory_format=torch.channels_last)
@@ -259,17 +259,17 @@ class CycleGAN(ImageModel):
         size = self.config.pool
         if not size or not len(drawn):
             return drawn
-        held = int(self.pooled[domain])
+        pool, held = self.pool[domain * size : (domain + 1) * size], int(self.pooled[domain])
         fresh = drawn[: size - held]
-        self.pool[domain, held : held + len(fresh)] = fresh
+        pool[held : held + len(fresh)] = fresh
         self.pooled[domain] += len(fresh)
         shown = drawn.clone()
         if held == size:
             places = torch.randperm(size, generator=generator, device=drawn.device)[: len(drawn)]
             some = torch.rand(len(places), generator=generator, device=drawn.device) < 0.5
             rows = torch.arange(len(places), device=drawn.device)[some]
-            shown[rows] = self.pool[domain, places[some]]
-            self.pool[domain, places[some]] = drawn[rows]
+            shown[rows] = pool[places[some]]
+            pool[places[some]] = drawn[rows]
         return shown
 
     @torch.no_grad()

@@ -102,9 +102,9 @@ def damaged(
     corners = chance[2:4] * (1 - sides)
     rows = torch.arange(height, device=device)[:, None] / height
     columns = torch.arange(width, device=device) / width
-    inside = (rows >= corners[0]) & (rows < corners[0] + sides[0])
-    inside &= (columns >= corners[1]) & (columns < corners[1] + sides[1])
-    inside &= chance[4] < config.hidden_share
+    in_rows = (rows >= corners[0]) & (rows < corners[0] + sides[0])
+    in_columns = (columns >= corners[1]) & (columns < corners[1] + sides[1])
+    inside = in_rows & in_columns & (chance[4] < config.hidden_share)
     noise = torch.randn(pixels.shape, generator=generator, device=device)
     noisy = pixels + config.noise * chance[5][:, None] * noise
     return noisy, (~inside[:, None]).float()
