@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from synthehr.estimators.resampler import SynthResampler
     from synthehr.evaluation.evaluate import evaluate
     from synthehr.evaluation.report import Report
+    from synthehr.image_synthesizer import ImageSynthesizer
     from synthehr.modes.constraints import Rules
     from synthehr.modes.parity import Parity
     from synthehr.modes.pooling import Pooled, pool
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Column",
+    "ImageSynthesizer",
     "Parity",
     "Pooled",
     "Privacy",
@@ -41,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Column": "synthehr.schema.column",
+    "ImageSynthesizer": "synthehr.image_synthesizer",
     "Parity": "synthehr.modes.parity",
     "Pooled": "synthehr.modes.pooling",
     "Privacy": "synthehr.privacy.config",

@@ -24,6 +24,7 @@ from synthehr.commands import (
     sample,
     schema,
     score,
+    translate,
 )
 from synthehr.errors import SynthehrError
 
@@ -45,6 +46,7 @@ app.command()(impute.impute)
 app.command()(forecast.forecast)
 app.command()(rebalance.rebalance)
 app.command()(score.score)
+app.command()(translate.translate)
 app.add_typer(rules.app)
 app.command()(report.report)
 app.command()(inspect.inspect)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 from synthehr.models import IMAGE_MODELS, MODELS, SEQUENCE_MODELS
 
 
-class Family(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Family:
     """One thing to learn; places are written as ``module:Class`` and imported when needed.
 
     Attributes
@@ -73,3 +75,10 @@ def place(where: str) -> Any:
     """Import a class by its place."""
     module, _, name = where.partition(":")
     return getattr(import_module(module), name)
+
+
+def synthesizer_of(family: Family) -> Any:
+    """Import the class of a family's Python interface."""
+    import synthehr
+
+    return getattr(synthehr, family.loader)

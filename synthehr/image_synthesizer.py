@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from synthehr.io.images import ImageSource
     from synthehr.models.image_base import ImageModel
+    from synthehr.modes.constraints import Rules
     from synthehr.privacy.config import Privacy
     from synthehr.run.images.artifact import ImageArtifact
     from synthehr.run.images.drawing import DrawnImages
@@ -94,8 +95,13 @@ class ImageSynthesizer:
         on_text: Literal["refuse", "drop"] = "refuse",
         pii: Literal["drop", "keep", "surrogate"] | None = None,
         privacy: Privacy | None = None,
+        rules: Rules | Path | str | None = None,
     ) -> ImagePreparation:
-        """Do everything that `fit` does before the first step; parameters as there."""
+        """Do everything that `fit` does before the first step; parameters as there.
+
+        Rules and differential privacy are refused: images have none of them.
+        """
+        from synthehr.modes.constraints import Rules
         from synthehr.run.choices import Options, checked
         from synthehr.run.images.preparation import prepare_images
         from synthehr.schema.table import Schema
@@ -110,6 +116,7 @@ class ImageSynthesizer:
             on_text=on_text,
             pii=pii,
             privacy=privacy,
+            rules=Rules.of(rules),
         )
         wanted = Schema.read(schema) if isinstance(schema, str | Path) else schema
         return prepare_images(_source(data, labels, patient), wanted, options)

@@ -51,7 +51,7 @@ ROOMS = (
     ("artifact", "modes"),
     ("evaluation",),
     ("run", "gates", "inspection", "releasable"),
-    ("synthesizer", "sequence_synthesizer"),
+    ("synthesizer", "sequence_synthesizer", "image_synthesizer"),
     ("release", "estimators"),
     ("commands", "cli"),
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from synthehr.commands import options
 from synthehr.commands.console import beside
 from synthehr.commands.fitting import How, checkpoint_of, finish_fit, seed_of
-from synthehr.commands.reading import read_table
+from synthehr.commands.learning import Learned
 
 
 def fit(
@@ -20,14 +20,14 @@ def fit(
         typer.Option("--output", "-o", help="The model file.", show_default="TABLE.synthehr"),
     ] = None,
     schema: options.SchemaFile = None,
-    model: Annotated[
-        str, typer.Option("--model", help="auto, autoregressive, vae, gan, cgan; lstm, lstm-gan.")
-    ] = "auto",
+    model: Annotated[str, typer.Option("--model", help=options.MODELS)] = "auto",
     reading: options.Read = None,
     patient: options.Patient = None,
     visit_time: options.VisitTime = None,
     visit_format: options.VisitFormat = None,
     static: options.Static = None,
+    labels: options.Labels = None,
+    image_column: options.ImageColumn = None,
     rules: options.RulesFile = None,
     holdout: options.Holdout = None,
     max_minutes: options.MaxMinutes = None,
@@ -50,9 +50,8 @@ def fit(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Learn a table, or with --time the visits of patients, and write a model file."""
-    from synthehr import SequenceSynthesizer, Synthesizer
-    from synthehr.commands.visits import learns_visits, only_table, visit_data
+    """Learn a table, with --time the visits of patients, or images; write a model file."""
+    from synthehr.families import synthesizer_of
     from synthehr.io import check_target
     from synthehr.privacy.config import asked
     from synthehr.run.choices import settings_of
@@ -61,9 +60,11 @@ def fit(
     if not dry_run:
         check_target(target, force)
     seed = seed_of(checkpoint_of(target)) if resume and seed is None else seed
-    of_visits = learns_visits(tables, visit_time, visit_format)
-    chosen = settings_of(model, setting or (), config, of_visits=of_visits)
-    common: dict[str, Any] = {
+    once = None if static is None else options.names(static)
+    what = Learned(tables, reading, visit_time, visit_format, once, labels, image_column)
+    chosen = settings_of(model, setting or (), config, family=what.family)
+    synthesizer = synthesizer_of(what.family)(model, seed=seed, settings=chosen)
+    common = {
         "patient": patient,
         "holdout": holdout,
         "max_minutes": max_minutes,
@@ -72,13 +73,6 @@ def fit(
         "privacy": asked(epsilon, delta, public_rows, discover),
         "rules": rules,
     }
-    if of_visits:
-        synthesizer = SequenceSynthesizer(model, seed=seed, settings=chosen)
-        data = visit_data(tables, reading)
-        once = None if static is None else options.names(static)
-        common |= {"time": visit_time, "format": visit_format, "static": once}
-    else:
-        synthesizer = Synthesizer(model, seed=seed, settings=chosen)
-        data = read_table(only_table(tables), reading)
     how = How(dry_run, resume, force, json, quiet)
-    finish_fit(synthesizer, synthesizer.prepare(data, schema, **common), tables[-1], target, how)
+    prepared = what.prepared(synthesizer, schema, common)
+    finish_fit(synthesizer, prepared, tables[-1], target, how)

@@ -13,7 +13,6 @@ import typer
 from synthehr.commands.console import put_json, say
 from synthehr.commands.spending import note_spending
 
-
 UNITS = ("patients", "images", "records")
 """What a fit may learn."""
 
@@ -107,8 +106,15 @@ def _train(synthesizer: Any, prepared: Any, target: Path, how: How) -> dict[str,
     checkpoint.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     say(summary_text(synthesizer.record, seconds), quiet=how.quiet)
-    say(f"wrote {target}\nnext: synthehr sample {target} -o synthetic.parquet", quiet=how.quiet)
+    say(f"wrote {target}\nnext: {_next(prepared.plan(), target)}", quiet=how.quiet)
     return {"output": str(target), "seconds": round(seconds, 3), **synthesizer.record}
+
+
+def _next(plan: dict[str, Any], target: Path) -> str:
+    if plan["model"] == "cyclegan":
+        return f"synthehr translate {target} IMAGES -o translated"
+    output = "synthetic" if "fitted_images" in plan else "synthetic.parquet"
+    return f"synthehr sample {target} -o {output}"
 
 
 def summary_text(record: dict[str, Any], seconds: float) -> str:

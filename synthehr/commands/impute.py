@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 def impute(
     model: options.ModelFile,
-    table: options.Table,
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="The table: Parquet, CSV, Arrow or Feather; or images.", show_default=False
+        ),
+    ],
     output: options.TableOut = "filled.parquet",
     draws: Annotated[
         int,
@@ -39,6 +44,14 @@ def impute(
             "--keep-null", metavar="A,B", help="Columns whose nulls mean something, and stay."
         ),
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            metavar="IMAGES",
+            help="Of images: 0 where nothing is missing; else whole images are cleaned.",
+        ),
+    ] = None,
     max_minutes: Annotated[
         float | None,
         typer.Option("--max-minutes", metavar="M", help="Begin no draw that would end later."),
@@ -49,12 +62,16 @@ def impute(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Fill the nulls of a table, or of visits, from a model file; all other cells stay."""
+    """Fill the nulls of a table or of visits, or repair images, from a model file."""
     from synthehr.artifact import family_at
+    from synthehr.commands.images import impute_images
     from synthehr.commands.visits import impute_visits
-    from synthehr.families import VISITS
+    from synthehr.families import IMAGES, VISITS
     from synthehr.io import check_target
 
+    family = family_at(model)
+    if family is IMAGES:
+        return impute_images(model, table, mask, output, seed, force=force, json=json, quiet=quiet)
     if output != "-":
         check_target(Path(output), force)
     wanted = Filling(
@@ -68,7 +85,7 @@ def impute(
         json,
         quiet,
     )
-    fill = impute_visits if family_at(model) is VISITS else _impute_table
+    fill = impute_visits if family is VISITS else _impute_table
     fill(model, read_table(table, reading), wanted)
 
 

@@ -13,6 +13,12 @@ RUN = "Run"
 PRIVACY = "Differential privacy"
 
 
+MODELS = (
+    "auto, autoregressive, vae, gan, cgan, gain; of visits lstm, lstm-gan; of images image-ae, "
+    "image-vae, image-gan, image-cgan, cyclegan."
+)
+
+
 class Audit(StrEnum):
     """How hard the attacks of a report try."""
 
@@ -43,7 +49,7 @@ Tables = Annotated[
     typer.Argument(
         metavar="TABLE [VISITS]",
         help="The table: Parquet, CSV, Arrow or Feather. With visits: their table, a table of "
-        "patients and one of visits, or a folder.",
+        "patients and one of visits, or a folder. With images: a folder or .npz file.",
         show_default=False,
     ),
 ]
@@ -69,6 +75,20 @@ VisitFormat = Annotated[
         metavar="LAYOUT",
         help="Layout of visits in a folder: two-tables, wide, meds, omop, physionet2012 or "
         "physionet2019.",
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels", metavar="TABLE", help="A table of what is known of each image in a folder."
+    ),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--image-column",
+        metavar="COL",
+        help="The column of file names of images: learn images by the other columns.",
     ),
 ]
 ModelFile = Annotated[Path, typer.Argument(help="The model file.", show_default=False)]

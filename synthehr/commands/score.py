@@ -14,7 +14,12 @@ from synthehr.commands.reading import read_table
 
 def score(
     model: options.ModelFile,
-    table: options.Table,
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="The table: Parquet, CSV, Arrow or Feather; or images.", show_default=False
+        ),
+    ],
     output: options.TableOut = "scores.parquet",
     column: Annotated[
         str | None,
@@ -22,20 +27,30 @@ def score(
             "--column", metavar="COL", help="Its chances, given all other columns, level by level."
         ),
     ] = None,
+    heat: Annotated[
+        Path | None,
+        typer.Option(
+            "--heat", metavar="FOLDER", help="Of images: where each is unusual, as pictures."
+        ),
+    ] = None,
     reading: options.Read = None,
     force: options.Force = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score records: how likely each is, or how likely each level of one column is."""
+    """Score records: how likely each is, or each level of one column; or how unusual images are."""
     import pyarrow as pa
 
-    from synthehr.artifact import load
+    from synthehr.artifact import family_at, load
+    from synthehr.commands.images import score_images
+    from synthehr.families import IMAGES
     from synthehr.io import check_target, write_table
     from synthehr.run.asking import log_prob, predict_proba
 
     if output != "-":
         check_target(Path(output), force)
+    if family_at(model) is IMAGES:
+        return score_images(model, table, output, heat, force=force, json=json, quiet=quiet)
     artifact, source = load(model), read_table(table, reading)
     if column is None:
         scores = pa.table({"log_prob": log_prob(artifact, source)})

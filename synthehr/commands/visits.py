@@ -15,22 +15,6 @@ if TYPE_CHECKING:
     from synthehr.io import Source
 
 
-def learns_visits(tables: Sequence[Path], time: str | None, layout: str | None) -> bool:
-    """Whether what is given to `fit` are visits: a time, a layout, two tables, or a folder."""
-    return (
-        time is not None
-        or layout is not None
-        or len(tables) > 1
-        or (len(tables) == 1 and tables[0].is_dir())
-    )
-
-
-def only_table(tables: Sequence[Path]) -> Path:
-    """Give the one table that there is."""
-    (table,) = tables
-    return table
-
-
 def visit_data(tables: Sequence[Path], reading: Sequence[str] | None) -> Any:
     """Read tables of visits as the user said; a folder is read by its layout."""
     if len(tables) == 1 and tables[0].is_dir():

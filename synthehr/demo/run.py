@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from synthehr.demo.cohort import simulate
+from synthehr.demo.scans import write_scans
 from synthehr.demo.visits import simulate_visits
 from synthehr.errors import SynthehrError
 
@@ -52,9 +53,10 @@ def run_demo(
     cohort = folder / "cohort.parquet"
     folder.mkdir(parents=True, exist_ok=True)
     write_table([simulate(patients, seed)], cohort, force=force)
-    # for `synthehr fit --time`, which takes longer than a demo may
+    # for fits of visits and of images, which take longer than a demo may
     visits = simulate_visits(max(60, patients // 8), seed)
     write_table([visits], folder / "visits.parquet", force=force)
+    write_scans(folder / "scans", max(200, patients // 4), seed, force=force)
     print(f"{cohort}: {patients:,} simulated admissions", file=sys.stderr)
     for template in COMMANDS:
         words = [word.format(folder) for word in template.split()]

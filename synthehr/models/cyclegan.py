@@ -109,7 +109,8 @@ class Translator(nn.Module):
             nn.ReLU(),
         )
         self.write = nn.Conv2d(width, channels, 5, padding=2, padding_mode="replicate")
-        nn.init.zeros_(self.write.weight)
+        # Begins as nearly the identity.
+        nn.init.normal_(self.write.weight, std=0.01)
         if self.write.bias is not None:
             nn.init.zeros_(self.write.bias)
 

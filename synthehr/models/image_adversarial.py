@@ -1,4 +1,4 @@
-"""Generator and critic of images, and the game they play: what `image-gan` and `image-cgan` share."""
+"""Generator and critic of images, and their game: what `image-gan` and `image-cgan` share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from synthehr.models.image_likeness import DRAWN, likeness
 from synthehr.models.image_losses import (
     LARGEST_WEIGHT,
     Game,
-    Variation,
     between,
     critic_losses,
     generator_losses,
@@ -163,7 +162,7 @@ def image_game(
 def _penalty(
     critic: ImageCritic, batch: ImageBatch, drawn: Tensor, config: ImageGameConfig
 ) -> Tensor:
-    """Penalty on the critic's slope, (B,): Mescheder et al. 2018, arXiv:1801.04406, or of WGAN-GP."""
+    """Penalty on the slope of the critic, (B,): arXiv:1801.04406, or that of WGAN-GP."""
     score = partial(critic, codes=batch.codes)
     if config.game == "wgan-gp":
         blend = between(batch.pixels, drawn, batch.generator)

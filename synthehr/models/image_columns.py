@@ -11,13 +11,16 @@ from synthehr.models.image_base import ImageBatch
 
 EVERY = 4
 """Steps from one lesson to the next; images need many more steps than a few columns."""
+FEW = 8
+"""Columns up to which a small network is enough."""
 
 
 def column_model(columns: Fields) -> Autoregressive | None:
     """Make the model of the columns; None where there are none."""
     if not columns:
         return None
-    config = Autoregressive.sized(columns, 1_000, {"factors": 0})
+    small = {"width": 64, "blocks": 1} if len(columns) <= FEW else {}
+    config = Autoregressive.sized(columns, 1_000, {"factors": 0, **small})
     return Autoregressive.build(columns, config)
 
 

@@ -19,8 +19,8 @@ _WIDTHS = (16, 32, 64)
 def likeness(held_out: Tensor, drawn: Tensor) -> float:
     """Kernel distance of two sets of images, (N, C, H, W) in [-1, 1]; about 0 for equal sources."""
     first, second = features(held_out), features(drawn)
-    scale = first.std(0).clamp(min=1e-6)
-    return kernel_distance(first / scale, second / scale)
+    centre, scale = first.mean(0), first.std(0).clamp(min=1e-6)
+    return kernel_distance((first - centre) / scale, (second - centre) / scale)
 
 
 def features(pixels: Tensor) -> Tensor:

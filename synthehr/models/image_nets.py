@@ -7,6 +7,8 @@ cut on the way out.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -48,7 +50,9 @@ class Spectral(nn.Module):
     def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
         super().__init__()
         self.layer = layer
-        self.register_buffer("direction", functional.normalize(torch.randn(len(layer.weight)), dim=0))
+        self.register_buffer(
+            "direction", functional.normalize(torch.randn(len(layer.weight)), dim=0)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x as the layer does, at most as steep as 1."""
@@ -128,7 +132,10 @@ class Upward(nn.Module):
         wide = channels_of(width, levels)[::-1]
         self.start = nn.Linear(inputs, wide[0] * self.side**2)
         self.steps = nn.ModuleList(
-            [nn.ConvTranspose2d(come, go, 4, 2, 1) for come, go in zip(wide, wide[1:], strict=False)]
+            [
+                nn.ConvTranspose2d(come, go, 4, 2, 1)
+                for come, go in pairwise(wide)
+            ]
         )
         self.norms = nn.ModuleList([nn.GroupNorm(GROUPS, go) for go in wide])
         self.styles = nn.ModuleList([nn.Linear(inputs, 2 * go) for go in wide])

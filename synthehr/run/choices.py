@@ -11,13 +11,18 @@ import torch
 
 from synthehr.config import GROUPS, TrainConfig, settings, unknown
 from synthehr.encode.config import EncodeConfig
+from synthehr.encode.raster import RasterConfig
 from synthehr.errors import ConfigError
-from synthehr.models import get, get_sequence
+from synthehr.families import IMAGES, TABLES, VISITS, Family
+from synthehr.models import get, get_image, get_sequence
 from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.privacy.config import Privacy, PrivacyConfig
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from synthehr.models.base import Model
+    from synthehr.models.image_base import ImageModel
     from synthehr.models.sequence_base import SequenceModel
 
 
@@ -27,7 +32,7 @@ class Options:
 
     Attributes
     ----------
-    model : str or type of Model or SequenceModel
+    model : str or type of a model
         A name in `synthehr.models`, "auto", or a class.
     seed : int
         Seed of everything that is drawn.
@@ -51,7 +56,7 @@ class Options:
         Rules that sampled records keep.
     """
 
-    model: str | type[Model] | type[SequenceModel] = "auto"
+    model: str | type[nn.Module] = "auto"
     seed: int = 0
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     patient: str | None = None
@@ -75,22 +80,30 @@ class Options:
         return 0.1 if self.privacy is None else 0.0
 
 
-def model_class(model: str | type[Model] | type[SequenceModel]) -> type[Model]:
+def model_class(model: str | type[nn.Module]) -> type[Model]:
     """Find the class of a model of tables: a name, "auto", or the class itself."""
     if not isinstance(model, str):
         return cast("type[Model]", model)
     return get("autoregressive" if model == "auto" else model)
 
 
-def sequence_class(model: str | type[Model] | type[SequenceModel]) -> type[SequenceModel]:
+def sequence_class(model: str | type[nn.Module]) -> type[SequenceModel]:
     """Find the class of a model of visits: a name, "auto", or the class itself."""
     if not isinstance(model, str):
         return cast("type[SequenceModel]", model)
     return get_sequence("lstm" if model == "auto" else model)
 
 
+def image_class(model: str | type[nn.Module], *, has_columns: bool = True) -> type[ImageModel]:
+    """Find the class of a model of images: a name, "auto", or the class itself."""
+    if not isinstance(model, str):
+        return cast("type[ImageModel]", model)
+    usual = "image-cgan" if has_columns else "image-gan"
+    return get_image(usual if model == "auto" else model)
+
+
 def settings_of(
-    model: str, pairs: Sequence[str] = (), file: Path | None = None, *, of_visits: bool = False
+    model: str, pairs: Sequence[str] = (), file: Path | None = None, *, family: Family = TABLES
 ) -> dict[str, dict[str, Any]]:
     """Read settings for a model from ``group.key=value`` texts and a TOML file.
 
@@ -99,10 +112,11 @@ def settings_of(
     ConfigError
         If the model, a group or a key does not exist, or a value has the wrong type.
     """
+    find: dict[Family, Any] = {TABLES: model_class, VISITS: sequence_class, IMAGES: image_class}
     groups = {
-        "model": (sequence_class(model) if of_visits else model_class(model)).Config,
+        "model": find[family](model).Config,
         "train": TrainConfig,
-        "encode": EncodeConfig,
+        "encode": RasterConfig if family is IMAGES else EncodeConfig,
         "privacy": PrivacyConfig,
     }
     return settings(pairs, groups=groups, file=file)

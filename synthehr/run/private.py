@@ -18,8 +18,7 @@ import torch
 from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Field, Fields
 from synthehr.errors import TrainingError
-from synthehr.models.base import Model
-from synthehr.models.base import Records
+from synthehr.models.base import Model, Records
 from synthehr.models.sequence_base import SequenceModel
 from synthehr.privacy.allowed import rehearse
 from synthehr.privacy.conditions import Conditions

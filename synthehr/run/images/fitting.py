@@ -11,14 +11,18 @@ from typing import Any
 import torch
 
 from synthehr.encode.config import EncodeConfig
-from synthehr.errors import TrainingError
+from synthehr.errors import ConfigError, TrainingError
 from synthehr.models.image_base import signed
 from synthehr.models.image_likeness import DRAWN, likeness
 from synthehr.run.fitting import versions
 from synthehr.run.images.artifact import ImageArtifact
 from synthehr.run.images.preparation import ImagePreparation
+from synthehr.run.images.scoring import unusual
 from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived
 from synthehr.train import Callback, History, Runtime, train
+
+LEAST_USUAL = 40
+"""Fewer held-out images say little of what is usual."""
 
 
 def run_images(
@@ -85,6 +89,20 @@ def _score(prepared: ImagePreparation, history: History) -> dict[str, Any] | Non
     return score
 
 
+def _usual_scores(prepared: ImagePreparation) -> list[float] | None:
+    """Quantiles of how unusual held-out images are; None where the model cannot tell."""
+    held, model = prepared.held_out, prepared.model
+    if len(held) < LEAST_USUAL:
+        return None
+    pixels = signed(held.pixels)
+    try:
+        rebuilt = model.rebuild(model.embed(pixels, held.codes.long()), held.codes.long())
+    except ConfigError:
+        return None
+    shares = torch.linspace(0.05, 0.95, 19)
+    return unusual(pixels, rebuilt).quantile(shares).tolist()
+
+
 def _record(prepared: ImagePreparation, history: History) -> dict[str, Any]:
     options = prepared.options
     record = {
@@ -105,6 +123,7 @@ def _record(prepared: ImagePreparation, history: History) -> dict[str, Any]:
         "precision": history.precision,
         "device": history.device.split(":")[0],
         "held_out": _score(prepared, history),
+        "usual_scores": _usual_scores(prepared),
         "privacy": None,
         "rules": None,
     }

@@ -19,9 +19,8 @@ from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError, InputError
 from synthehr.io import Source
 from synthehr.io.images import ImageSource
-from synthehr.models import get_image
 from synthehr.models.image_base import ImageModel, Images
-from synthehr.run.choices import Options
+from synthehr.run.choices import Options, image_class
 from synthehr.run.memory import check_memory
 from synthehr.run.preparation import settle_schema
 from synthehr.schema.doubts import doubts
@@ -129,7 +128,7 @@ def prepare_images(
         If the images, the schema or a setting cannot be used.
     """
     _refuse_what_images_have_not(options)
-    cls = image_class(options.model, source)
+    cls = image_class(options.model, has_columns=columns_of(source).num_columns > 0)
     table = columns_of(source) if cls.uses_columns else pa.table({})
     fitted, aside, patients = _split(source, options)
     if len(fitted) < LEAST_IMAGES:
@@ -171,16 +170,6 @@ def _refuse_what_images_have_not(options: Options) -> None:
         )
     if options.rules.rules:
         raise ConfigError("images keep no rules", hint="leave out --rules")
-
-
-def image_class(model: Any, source: ImageSource | None = None) -> type[ImageModel]:
-    """Find the class of a model of images: a name, "auto", or the class itself."""
-    if not isinstance(model, str):
-        return model
-    if model != "auto":
-        return get_image(model)
-    given = source is not None and columns_of(source).num_columns > 0
-    return get_image("image-cgan" if given else "image-gan")
 
 
 def columns_of(source: ImageSource) -> pa.Table:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from synthehr.io.images import ImageSource
@@ -24,11 +25,15 @@ class Anomalies(NamedTuple):
     ----------
     scores : ndarray of shape (N,), float32
         Mean squared error of the rebuilt image, in shares of the range of a pixel.
+    share_below : ndarray of shape (N,), float64, or None
+        Share of held-out images of the fit that are less unusual, in steps of a twentieth; None
+        where too few were held out.
     heat : ndarray of shape (N, H, W), float32
         Absolute error of each place, averaged over its surroundings.
     """
 
     scores: NDArray[np.float32]
+    share_below: NDArray[np.float64] | None
     heat: NDArray[np.float32]
 
 
@@ -46,5 +51,12 @@ def anomalies(artifact: ImageArtifact, source: ImageSource) -> Anomalies:
     side = SMOOTHED // 2
     padded = functional.pad(error, (side,) * 4, mode="replicate")
     heat = functional.avg_pool2d(padded, SMOOTHED, stride=1)
-    scores = torch.square(0.5 * (pixels - rebuilt)).flatten(1).mean(1)
-    return Anomalies(scores.numpy(), heat[:, 0].numpy())
+    scores = unusual(pixels, rebuilt).numpy()
+    usual = artifact.record.get("usual_scores")
+    below = None if usual is None else np.searchsorted(np.array(usual), scores) / (len(usual) + 1)
+    return Anomalies(scores, below, heat[:, 0].numpy())
+
+
+def unusual(pixels: Tensor, rebuilt: Tensor) -> Tensor:
+    """Mean squared error of rebuilt images, (N,), in shares of the range of a pixel."""
+    return torch.square(0.5 * (pixels - rebuilt)).flatten(1).mean(1)

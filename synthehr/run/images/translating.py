@@ -73,9 +73,7 @@ def domains(artifact: ImageArtifact) -> list[str]:
     return [str(level) for level in artifact.encoder.columns[0].levels]
 
 
-def _target(
-    artifact: ImageArtifact, source: ImageSource, names: list[str], to: str | None
-) -> int:
+def _target(artifact: ImageArtifact, source: ImageSource, names: list[str], to: str | None) -> int:
     if len(names) != 2:
         # Every other model says so itself.
         return 0
