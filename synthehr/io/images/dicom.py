@@ -8,10 +8,12 @@ files themselves (DICOM PS3.15, annex E): text burned into pixels stays there, a
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,13 +130,25 @@ def open_dicom(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] 
 def _header(path: Path, salt: bytes) -> _Header:
     pydicom = needed("pydicom", "DICOM")
     try:
-        # pydicom's warnings quote what they warn of.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_READ, *_GROUPED])
             return _kept(head, salt)
     except (*_BROKEN, pydicom.errors.InvalidDicomError):
         return _Header(fault="not DICOM, or damaged at their start")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence pydicom, whose warnings and log records quote the values that they warn of."""
+    log = logging.getLogger("pydicom")
+    before = log.disabled
+    log.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = before
 
 
 def _kept(head: Any, salt: bytes) -> _Header:
@@ -299,8 +313,7 @@ def _frame(path: Path, plane: int, row: int, total: int) -> NDArray[Any]:
     from pydicom.pixels import pixel_array
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             return pixel_array(path, index=plane)
     except _BROKEN:
         raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -179,7 +179,8 @@ def _open_files(
     # A table that names the images says itself what they are.
     tree = _NO_TREE if path.is_file() else arranged(pairs.names, pairs.place)
     kind: Kind = tree.kind if medium == "picture" else medium
-    kind = "table" if kind == "folder" and beside is not None else kind
+    tells = beside is not None and beside.table.num_columns > 1
+    kind = "table" if kind == "folder" and tells else kind
     stack.traits["mask_place"] = pairs.place
     stack.traits["splits"] = "split" in tree.columns
     return stack, tree, kind, [*warnings, *pairs.warnings]
@@ -204,7 +205,12 @@ def _paired(names: Sequence[str], beside: _Table | None, prefix: str) -> Paired:
         return paired(names)
     rows = places(names_in(beside.table, beside.column), names, prefix)
     masks = places(names_in(beside.table, column), names, prefix, "masks")
-    return Paired([names[row] for row in rows], [[names[row]] for row in masks], "folder", [])
+    images, marks = [names[row] for row in rows], [names[row] for row in masks]
+    together = all(
+        PurePosixPath(image).parent == PurePosixPath(mark).parent
+        for image, mark in zip(images, marks, strict=True)
+    )
+    return Paired(images, [[mark] for mark in marks], "beside" if together else "folder", [])
 
 
 def _assembled(
