@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from phantoms import SECRET, dicom, phantoms
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 
 from synthehr.errors import InputError
 from synthehr.io.images import ImageSource, is_images, read_images, write_images
@@ -113,6 +115,20 @@ def test_burned_in_text_is_warned_of(tmp_path):
     assert unsaid.startswith("1 of 4 DICOM files do not say whether text is burned in")
 
 
+def test_folders_of_patients_are_no_classes(tmp_path):
+    pixels, _ = phantoms(6)
+    for i in range(6):
+        place = tmp_path / f"{SECRET}{i // 2}" / f"{i}.dcm"
+        dicom(place, pixels[i, 0], PatientID=f"{SECRET}{i // 2}")
+    source = read_images(tmp_path)
+    assert source.records.column_names == ["image", "patient"]
+    assert source.warnings == ("every sub-folder holds one patient; they are no classes.",)
+    for i in range(6):
+        dicom(tmp_path / "in" / "ab"[i % 2] / f"{i}.dcm", pixels[i, 0], PatientID=str(i))
+    source = read_images(tmp_path / "in")
+    assert source.records["label"].to_pylist() == list("aaabbb")
+
+
 def test_studies_stand_for_patients_whose_ids_were_removed(tmp_path):
     pixels, _ = phantoms(4)
     for i in range(4):
@@ -141,6 +157,27 @@ def test_files_without_an_image_are_left_out_and_damaged_ones_refused(tmp_path):
     with pytest.raises(InputError, match=r"row 4 \(of 12\) cannot be decoded") as caught:
         list(read_images(tmp_path).images())
     assert SECRET not in str(caught.value) and caught.value.__cause__ is None
+
+
+def test_a_compression_that_needs_a_package(tmp_path):
+    pixels, _ = phantoms(1)
+    dicom(tmp_path / "a.dcm", pixels[0, 0])
+    head = pydicom.dcmread(tmp_path / "a.dcm")
+    head.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLSLossless
+    head.PixelData = encapsulate([b"1234"])
+    head["PixelData"].VR = "OB"
+    head.save_as(tmp_path / "a.dcm")
+    with pytest.raises(InputError, match="1 of 1 files are compressed in a way"):
+        read_images(tmp_path)
+
+
+@pytest.mark.parametrize(("package", "name"), [("pydicom", "a.dcm"), ("nibabel", "a.nii")])
+def test_a_missing_package_is_named(tmp_path, monkeypatch, package, name):
+    (tmp_path / name).write_bytes(b"")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=f"files need the package {package}") as caught:
+        read_images(tmp_path)
+    assert "synthehr[medical-images]" in caught.value.hint
 
 
 def test_files_of_other_makers(tmp_path):

@@ -160,6 +160,10 @@ def test_names_without_folder_or_suffix_are_found(tmp_path):
     folder(tmp_path / "deep" / "images", EIGHT)
     for names in (EIGHT, [name[:-4] for name in EIGHT]):
         assert len(read_images(tmp_path, table=_table(names), patient="patient_id")) == 8
+    folder(tmp_path, ["more/1001.png", "more/1002.png"])
+    numbers = pa.table({"image": [1002, 1001]})
+    found = read_images(tmp_path, table=numbers).records["image"].to_pylist()
+    assert found == ["more/1002.png", "more/1001.png"]
 
 
 def test_a_table_can_name_masks(tmp_path):
@@ -351,15 +355,30 @@ def test_several_formats_in_one_folder(tmp_path):
         (["00.png", "00"], "1 of 2 rows name images that another"),
         (["00.png", f"{SECRET}.png"], "1 of 2 images that the table names are not"),
         (["00.png", None], "the column image is null in 1 of 2"),
-        ([0, 1], "the column image has the type int64"),
+        ([0.5, 1.5], "the column image has the type double"),
+        ([7, 99], "2 of 2 images that the table names are not"),
     ],
-    ids=["up", "root", "hidden", "drive", "twice", "same", "stem", "missing", "null", "number"],
+    ids=[
+        "up",
+        "root",
+        "hidden",
+        "drive",
+        "twice",
+        "same",
+        "stem",
+        "missing",
+        "null",
+        "type",
+        "number",
+    ],
 )
 @pytest.mark.parametrize("as_path", [False, True], ids=["folder", "path"])
 def test_tables_that_do_not_fit(tmp_path, names, match, as_path):
     folder(tmp_path, EIGHT)
     (tmp_path.parent / "out.png").write_bytes((tmp_path / "00.png").read_bytes())
     pq.write_table(pa.table({"image": names}), tmp_path / "t.parquet")
+    if as_path and names == [7, 99]:
+        match = "t.parquet names no image that is there"
     if as_path:
         _refused(match, tmp_path / "t.parquet")
     else:

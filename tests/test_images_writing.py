@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_every_depth_survives(tmp_path, dtype, channels, kind):
 
 
 LAYOUT = ImageLayout(kind="classes", suffix=".png", dtype="uint8", bits=8, channels=1)
+
+
+def test_no_image_is_lost_whatever_its_split(tmp_path):
+    layout = dataclasses.replace(LAYOUT, kind="npz", splits=True)
+    splits = ["test", "fold 3", None, "train"]
+    pixels, _ = phantoms(4)
+    write_images(tmp_path / "out", pixels, pa.table({"split": splits}), layout)
+    back = read_images(tmp_path / "out")
+    assert back.records["split"].to_pylist() == splits and (_pixels(back) == pixels).all()
 
 
 def test_labels_cannot_lead_out_of_the_folder(tmp_path):

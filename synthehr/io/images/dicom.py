@@ -29,7 +29,7 @@ _READ = (
     "Modality", "PhotometricInterpretation", "SamplesPerPixel", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "PixelRepresentation", "NumberOfFrames", "RescaleSlope",
     "RescaleIntercept", "RescaleType", "PixelSpacing", "BurnedInAnnotation", "ViewPosition",
-    "ImageLaterality", "Laterality",
+    "ImageLaterality", "Laterality", "SharedFunctionalGroupsSequence",
 )  # fmt: skip
 _GROUPED = ("PatientID", "StudyInstanceUID")
 _BURNED_IN_IS_USUAL = {"US", "SC", "OT", "ES", "XC", "GM", "IVUS", "RF", "XA", "DOC"}
@@ -72,7 +72,7 @@ class _Header(NamedTuple):
     hounsfield: bool = False
 
 
-def open_dicom(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] | None) -> Stack:
+def open_dicom(root: Path, names: list[str], masks: list[list[str]] | None) -> Stack:
     """Look at the headers of DICOM files, and say how to decode their frames.
 
     Pixels are given in the unit of the file (rescale slope and intercept applied, so
@@ -124,7 +124,7 @@ def open_dicom(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] 
     load_masks = None
     if masks is not None:
         load_masks = _mask_loader([root / parts[0] for parts in masks], files, planes)
-    return Stack(list(names), named, files, columns, traits, load, load_masks, [*notes, *told])
+    return Stack(names, named, files, columns, traits, load, load_masks, [*notes, *told])
 
 
 def _header(path: Path, salt: bytes) -> _Header:
@@ -153,7 +153,7 @@ def _quiet() -> Iterator[None]:
 
 def _kept(head: Any, salt: bytes) -> _Header:
     """Keep of a header what names nobody."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     if "Rows" not in head or "BitsAllocated" not in head:
         return _Header(fault="no image")
@@ -163,6 +163,8 @@ def _kept(head: Any, salt: bytes) -> _Header:
     if height * width > MOST_PIXELS:
         return _Header(fault=f"larger than {MOST_PIXELS // 10**6} million pixels")
     modality = str(head.get("Modality", ""))
+    if "SharedFunctionalGroupsSequence" in head and modality in ("CT", "MR", "PT"):
+        return _Header(fault="enhanced multi-frame objects, whose units lie in their groups")
     slope, intercept = float(head.get("RescaleSlope", 1)), float(head.get("RescaleIntercept", 0))
     signed = bool(head.get("PixelRepresentation", 0))
     channels = 1 if int(head.get("SamplesPerPixel", 1)) == 1 else 3
@@ -284,8 +286,8 @@ def _details(found: Sequence[_Header], patients: NDArray[np.int64]) -> dict[str,
 
 
 def _loader(
-    paths: Sequence[Path],
-    heads: Sequence[_Header],
+    paths: list[Path],
+    heads: list[_Header],
     files: NDArray[np.int64],
     planes: NDArray[np.int64],
     dtype: str,
@@ -298,9 +300,7 @@ def _loader(
     return load
 
 
-def _mask_loader(
-    paths: Sequence[Path], files: NDArray[np.int64], planes: NDArray[np.int64]
-) -> Load:
+def _mask_loader(paths: list[Path], files: NDArray[np.int64], planes: NDArray[np.int64]) -> Load:
     def load(rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
         for row in rows.tolist():
             cells = _frame(paths[files[row]], int(planes[row]), row, len(files))
@@ -310,7 +310,7 @@ def _mask_loader(
 
 
 def _frame(path: Path, plane: int, row: int, total: int) -> NDArray[Any]:
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     try:
         with _quiet():
