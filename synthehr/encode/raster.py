@@ -12,57 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.encode.planes import FITS, Fit, fitted, with_channels
+from synthehr.encode.raster_config import LARGEST, RasterConfig
 from synthehr.encode.raster_scale import mask_values, shared_limits, used_bits, window_of
 from synthehr.errors import ArtifactError, ConfigError, InputError
 from synthehr.io.images.source import DTYPES, HOUNSFIELD, ImageSource
 
-_NATIVE, _DEFAULT, _LARGEST = 64, 64, 1024
+_NATIVE, _DEFAULT = 64, 64
 # Air to dense bone, the range of 12-bit CT.
 _BODY = (-1024.0, 3071.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RasterConfig:
-    """How images become one array.
-
-    Attributes
-    ----------
-    size : int
-        Height and width in pixels; 0 keeps the native size where images are square and of at
-        most 64 pixels, and takes 64 otherwise.
-    fit : {"crop", "pad", "stretch"}
-        How images that are not square become so: the middle is cut out, dark borders are
-        added, or they are stretched.
-    windows : tuple of str
-        Windows of CT, one channel each: names such as "lung", or "width/level" in the unit
-        of the file.
-    channels : int
-        Channels; 0 keeps them, 1 turns colour to grey, 3 repeats grey.
-    rare_patients : int
-        A limit of the scale, or a value of masks, is kept only where at least this many
-        patients reach it.
-    """
-
-    size: int = 0
-    fit: Fit = "crop"
-    windows: tuple[str, ...] = ()
-    channels: int = 0
-    rare_patients: int = 10
-
-    def __post_init__(self) -> None:
-        if self.size and not 8 <= self.size <= _LARGEST:
-            raise ConfigError(
-                f"the size of images must lie between 8 and {_LARGEST}",
-                hint="for example --set encode.size=64",
-            )
-        if self.fit not in FITS:
-            raise ConfigError("fit must be crop, pad or stretch", hint="--set encode.fit=pad")
-        if self.channels not in (0, 1, 2, 3, 4):
-            raise ConfigError("channels must lie between 0 and 4", hint="leave it at 0")
-        if self.rare_patients < 1:
-            raise ConfigError("rare_patients must be 1 or more", hint="leave it at 10")
-        for window in self.windows:
-            window_of(window)
 
 
 @final
@@ -84,7 +41,7 @@ class Raster:
         In the units of the file, what 0 and `top` stand for: of each window, or of all
         channels.
     top : int
-        Largest encoded value: 255 (uint8) or 32767 (int16).
+        Largest encoded value: 255 (uint8) or 32767 (int16). A range of 16 bits loses its last.
     dtype : {"uint8", "uint16", "int16", "float32"}
         Type of the pixels in the files.
     values : tuple of int
@@ -146,6 +103,8 @@ class Raster:
             _check_windows(source, config)
             limits = [window_of(window) for window in config.windows]
             channels = len(limits)
+        elif config.limits:
+            limits = [(float(config.limits[0]), float(config.limits[1]))]
         elif layout.dtype == "uint8":
             limits = [(0.0, 255.0)]
         elif layout.unit == HOUNSFIELD:
@@ -154,6 +113,7 @@ class Raster:
             limits = [(0.0, 2.0 ** used_bits(source, config.rare_patients) - 1)]
         else:
             limits = [shared_limits(source, config.rare_patients)]
+        declared = tuple(sorted(set(config.mask_values))) if source.load_masks else ()
         return cls(
             size=config.size or (layout.height if square else _DEFAULT),
             channels=channels,
@@ -163,7 +123,7 @@ class Raster:
             high=tuple(high for _, high in limits),
             top=255 if layout.dtype == "uint8" else 32767,
             dtype=layout.dtype,
-            values=mask_values(source, config.rare_patients),
+            values=declared or mask_values(source, config.rare_patients),
         )
 
     def encode(self, source: ImageSource) -> NDArray[Any]:
@@ -246,9 +206,10 @@ class Raster:
             If something is missing, unknown or does not fit together.
         """
         try:
-            raster = cls(
-                **{key: tuple(x) if isinstance(x, list) else x for key, x in content.items()}
-            )
+            fields: dict[str, Any] = {
+                key: tuple(x) if isinstance(x, list) else x for key, x in content.items()
+            }
+            raster = cls(**fields)
             sound = raster._is_sound()
         except (TypeError, ValueError, KeyError, AttributeError):
             raster, sound = None, False
@@ -263,7 +224,7 @@ class Raster:
         parts = max(1, len(self.windows))
         return (
             type(self.size) is int
-            and 1 <= self.size <= _LARGEST
+            and 1 <= self.size <= LARGEST
             and type(self.channels) is int
             and 1 <= self.channels <= 64
             and self.fit in FITS
@@ -282,6 +243,9 @@ class Raster:
 
     def _encoded(self, image: NDArray[Any]) -> NDArray[Any]:
         """Encode one image (C, H, W)."""
+        plain = self.top == 255 and (self.low, self.high) == ((0.0,), (255.0,))
+        if plain and image.shape == (self.channels, self.size, self.size):
+            return image
         wide = image.astype(np.float32)
         if self.dtype == "float32" and not np.isfinite(wide).all():
             raise InputError(
@@ -306,7 +270,7 @@ class Raster:
         classes = np.arange(len(values))[:, None, None]
         return np.where(nearest[None] == classes, self.top, 0).astype(self.stored)
 
-    def _joined(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _joined(self, shares: NDArray[Any]) -> NDArray[np.float32]:
         """Read one value off the windows: the widest first, narrower ones where they tell."""
         limits = list(zip(self.low, self.high, strict=True))
         order = sorted(range(len(limits)), key=lambda i: limits[i][0] - limits[i][1])

@@ -8,10 +8,12 @@ files themselves (DICOM PS3.15, annex E): text burned into pixels stays there, a
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +29,7 @@ _READ = (
     "Modality", "PhotometricInterpretation", "SamplesPerPixel", "Rows", "Columns",
     "BitsAllocated", "BitsStored", "PixelRepresentation", "NumberOfFrames", "RescaleSlope",
     "RescaleIntercept", "RescaleType", "PixelSpacing", "BurnedInAnnotation", "ViewPosition",
-    "ImageLaterality", "Laterality",
+    "ImageLaterality", "Laterality", "SharedFunctionalGroupsSequence",
 )  # fmt: skip
 _GROUPED = ("PatientID", "StudyInstanceUID")
 _BURNED_IN_IS_USUAL = {"US", "SC", "OT", "ES", "XC", "GM", "IVUS", "RF", "XA", "DOC"}
@@ -70,7 +72,7 @@ class _Header(NamedTuple):
     hounsfield: bool = False
 
 
-def open_dicom(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] | None) -> Stack:
+def open_dicom(root: Path, names: list[str], masks: list[list[str]] | None) -> Stack:
     """Look at the headers of DICOM files, and say how to decode their frames.
 
     Pixels are given in the unit of the file (rescale slope and intercept applied, so
@@ -122,24 +124,36 @@ def open_dicom(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] 
     load_masks = None
     if masks is not None:
         load_masks = _mask_loader([root / parts[0] for parts in masks], files, planes)
-    return Stack(list(names), named, files, columns, traits, load, load_masks, [*notes, *told])
+    return Stack(names, named, files, columns, traits, load, load_masks, [*notes, *told])
 
 
 def _header(path: Path, salt: bytes) -> _Header:
     pydicom = needed("pydicom", "DICOM")
     try:
-        # pydicom's warnings quote what they warn of.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_READ, *_GROUPED])
             return _kept(head, salt)
     except (*_BROKEN, pydicom.errors.InvalidDicomError):
         return _Header(fault="not DICOM, or damaged at their start")
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence pydicom, whose warnings and log records quote the values that they warn of."""
+    log = logging.getLogger("pydicom")
+    before = log.disabled
+    log.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = before
+
+
 def _kept(head: Any, salt: bytes) -> _Header:
     """Keep of a header what names nobody."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     if "Rows" not in head or "BitsAllocated" not in head:
         return _Header(fault="no image")
@@ -149,6 +163,8 @@ def _kept(head: Any, salt: bytes) -> _Header:
     if height * width > MOST_PIXELS:
         return _Header(fault=f"larger than {MOST_PIXELS // 10**6} million pixels")
     modality = str(head.get("Modality", ""))
+    if "SharedFunctionalGroupsSequence" in head and modality in ("CT", "MR", "PT"):
+        return _Header(fault="enhanced multi-frame objects, whose units lie in their groups")
     slope, intercept = float(head.get("RescaleSlope", 1)), float(head.get("RescaleIntercept", 0))
     signed = bool(head.get("PixelRepresentation", 0))
     channels = 1 if int(head.get("SamplesPerPixel", 1)) == 1 else 3
@@ -270,8 +286,8 @@ def _details(found: Sequence[_Header], patients: NDArray[np.int64]) -> dict[str,
 
 
 def _loader(
-    paths: Sequence[Path],
-    heads: Sequence[_Header],
+    paths: list[Path],
+    heads: list[_Header],
     files: NDArray[np.int64],
     planes: NDArray[np.int64],
     dtype: str,
@@ -284,9 +300,7 @@ def _loader(
     return load
 
 
-def _mask_loader(
-    paths: Sequence[Path], files: NDArray[np.int64], planes: NDArray[np.int64]
-) -> Load:
+def _mask_loader(paths: list[Path], files: NDArray[np.int64], planes: NDArray[np.int64]) -> Load:
     def load(rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
         for row in rows.tolist():
             cells = _frame(paths[files[row]], int(planes[row]), row, len(files))
@@ -296,11 +310,10 @@ def _mask_loader(
 
 
 def _frame(path: Path, plane: int, row: int, total: int) -> NDArray[Any]:
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             return pixel_array(path, index=plane)
     except _BROKEN:
         raise InputError(

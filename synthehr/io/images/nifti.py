@@ -28,7 +28,7 @@ class _Volume(NamedTuple):
     fault: str = ""
 
 
-def open_nifti(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] | None) -> Stack:
+def open_nifti(root: Path, names: list[str], masks: list[list[str]] | None) -> Stack:
     """Look at the headers of volumes, and say how to decode their axial slices.
 
     A slice lies as the patient does: front at the top, and its columns go from left to
@@ -76,7 +76,7 @@ def open_nifti(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] 
     if masks is not None:
         load_masks = _loader([root / parts[0] for parts in masks], files, planes, "int32")
     load = _loader([root / name for name in names], files, planes, dtype)
-    return Stack(list(names), named, files, columns, traits, load, load_masks, [])
+    return Stack(names, named, files, columns, traits, load, load_masks, [])
 
 
 def write_nifti(path: Path, cells: NDArray[Any]) -> None:
@@ -117,7 +117,7 @@ def _refuse_faults(heads: Sequence[_Volume], what: str) -> None:
 
 
 def _loader(
-    paths: Sequence[Path], files: NDArray[np.int64], planes: NDArray[np.int64], dtype: str
+    paths: list[Path], files: NDArray[np.int64], planes: NDArray[np.int64], dtype: str
 ) -> Load:
     def load(rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
         held, volume = -1, np.zeros((0, 0, 0))

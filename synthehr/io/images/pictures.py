@@ -75,16 +75,16 @@ class Head(NamedTuple):
     lossy: bool = False
 
 
-def open_pictures(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] | None) -> Stack:
+def open_pictures(root: Path, names: list[str], masks: list[list[str]] | None) -> Stack:
     """Look at the headers of pictures, and say how to decode them.
 
     Parameters
     ----------
     root : Path
         The folder.
-    names : sequence of N str
+    names : list of N str
         The pictures, relative to it.
-    masks : sequence of N sequences of str, or None
+    masks : list of N lists of str, or None
         The mask of each, in one or several files.
 
     Raises
@@ -110,9 +110,8 @@ def open_pictures(root: Path, names: Sequence[str], masks: Sequence[Sequence[str
         "suffix": Path(names[0]).suffix.lower(), "dtype": dtype, "channels": channels,
         "bits": {"uint8": 8, "float32": 32}.get(dtype, 16), "height": height, "width": width,
     }  # fmt: skip
-    listed = list(names)
     return Stack(
-        listed, listed, np.arange(len(names)), {}, traits, load, _mask_loader(root, masks), []
+        names, names, np.arange(len(names)), {}, traits, load, _mask_loader(root, masks), []
     )
 
 
@@ -241,7 +240,7 @@ def _agreed(found: Sequence[Any], what: str) -> Any:
     return found[0]
 
 
-def _check_masks(root: Path, heads: Sequence[Head], masks: Sequence[Sequence[str]]) -> None:
+def _check_masks(root: Path, heads: Sequence[Head], masks: list[list[str]]) -> None:
     rows = [row for row, parts in enumerate(masks) for _ in parts]
     found = [probe(root / part) for parts in masks for part in parts]
     _refuse_faults(found, "masks")
@@ -260,7 +259,7 @@ def _check_masks(root: Path, heads: Sequence[Head], masks: Sequence[Sequence[str
         )
 
 
-def _mask_loader(root: Path, masks: Sequence[Sequence[str]] | None) -> Load | None:
+def _mask_loader(root: Path, masks: list[list[str]] | None) -> Load | None:
     if masks is None:
         return None
 
