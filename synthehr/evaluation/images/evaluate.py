@@ -16,11 +16,13 @@ from synthehr.evaluation.images.features import (
     random_net,
 )
 from synthehr.evaluation.images.likeness import likeness
-from synthehr.evaluation.images.parts import similarity, utility
+from synthehr.evaluation.images.parts import diverse, masks, utility
+from synthehr.evaluation.images.pictures import neighbours, samples, suspects
 from synthehr.evaluation.images.records import ImageRecords
 from synthehr.evaluation.images.report import ImageEvaluation
 from synthehr.evaluation.images.results import FeatureRecord, ImageResults
 from synthehr.evaluation.images.sides import Sides, sides_of
+from synthehr.evaluation.images.similarity import similarity
 from synthehr.seeds import settled
 
 
@@ -78,10 +80,17 @@ def evaluate_images(
     for k, each in enumerate(ladder):
         tell(f"distances in features {each.name}")
         rows += likeness(each, equal, column=each.name if k else None)
+    rows += diverse(equal)
     rows += utility(whole, equal, domain, clock, tell)
+    rows += masks(whole, equal, clock, tell)
     tell("nearest training images")
-    copies, _ = similarity(whole, ladder[0], clock)
+    copies, found, shown = similarity(whole, ladder[0], clock)
     rows += copies
+    sheets = (
+        *samples(whole),
+        neighbours(whole, ladder[0], shown),
+        suspects(whole, found, shown),
+    )
     sets = (real, synthetic, holdout)
     results = ImageResults(
         rows=tuple(sorted(rows, key=lambda metric: metric.column is not None)),
@@ -89,7 +98,7 @@ def evaluate_images(
             FeatureRecord(each.name, each.width, each.sha256, each.accuracy, each.chance)
             for each in ladder
         ),
-        sheets=(),
+        sheets=sheets,
         caps=tuple(clock.caps),
         not_measurable=tuple(clock.not_measurable),
         images=_counts([0 if each is None else len(each) for each in sets]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,8 +117,6 @@ def trained(
     labels: NDArray[np.int64],
     classes: int,
     seed: int,
-    *,
-    tell: Callable[[], None] = lambda: None,
 ) -> ImageClassifier:
     """Train the net to tell classes apart: as many steps whatever the images are.
 
@@ -133,8 +130,6 @@ def trained(
         Number of classes K.
     seed : int
         Seed of weights, order and shifts.
-    tell : callable
-        Is called after each step.
     """
     made = untrained(images.channels, images.side, classes, seed)
     rng = np.random.default_rng(seed)
@@ -150,19 +145,20 @@ def trained(
         loss.backward()
         optimizer.step()
         schedule.step()
-        tell()
     made.body.eval()
     return made
 
 
 def steps(n: int) -> int:
-    """Number of training steps with n images."""
+    """Count the training steps with n images."""
     return min(STEPS, EPOCHS * -(-n // BATCH))
 
 
-def orders(n: int, count: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Draw the rows of each batch, epoch by epoch."""
-    size = min(BATCH, n)
+def orders(
+    n: int, count: int, rng: np.random.Generator, batch: int = BATCH
+) -> list[NDArray[np.int64]]:
+    """Draw the rows of each of count batches, epoch by epoch."""
+    size = min(batch, n)
     epochs = -(-count * size // n)
     order = np.concatenate([rng.permutation(n) for _ in range(epochs)])
     return [order[k * size : (k + 1) * size] for k in range(count)]

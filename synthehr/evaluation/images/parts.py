@@ -1,4 +1,4 @@
-"""The parts of an evaluation of images beside how like real ones they are."""
+"""What can be learned from synthetic images, and how diverse they are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from synthehr.evaluation.clock import Clock
-from synthehr.evaluation.images.copies import exact_copies, exact_repeats
 from synthehr.evaluation.images.features import Features
-from synthehr.evaluation.images.memorisation import QUERIES, Memorised, memorisation
-from synthehr.evaluation.images.nets import ImageClassifier
+from synthehr.evaluation.images.segmentation import dice, learn_masks, mask_areas, overlap
 from synthehr.evaluation.images.sides import Sides
+from synthehr.evaluation.images.ssim import diversity, scales_of
 from synthehr.evaluation.images.transfer import classes_of, learned, read_by
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.task import figure
@@ -19,85 +18,106 @@ from synthehr.evaluation.task import figure
 Told = Callable[[str], None]
 
 
+def diverse(equal: Sides) -> Iterator[Metric]:
+    """Compare how alike images of a class are."""
+    found, base = (
+        diversity(each, equal.rng("diversity")) for each in (equal.synthetic, equal.trained)
+    )
+    if found is None or base is None:
+        return
+    scales = scales_of(min(equal.synthetic.pixels.shape[2:]))
+    said = (
+        f"Mean MS-SSIM, {scales} scales, of pairs of a class: above that of real images, "
+        "diversity is lost."
+    )
+    yield from figure("coverage", "ms_ssim", found, base.value, "ceiling", said)
+
+
 def utility(
     whole: Sides, equal: Sides, domain: Features, clock: Clock, tell: Told
 ) -> Iterator[Metric]:
-    """Train on synthetic and on as many real images, and read unseen real ones."""
+    """Train on synthetic and on as many real images, and read unseen real ones.
+
+    Parameters
+    ----------
+    whole, equal : Sides
+        All images, and as many synthetic as trained ones.
+    domain : Features
+        Those of a classifier that was trained on all real training images.
+    clock : Clock
+        Is told what cannot be measured.
+    tell : callable
+        Is told which part begins.
+    """
+    part, classes = "learning from synthetic images", classes_of(*whole.each)
     labels = equal.synthetic.labels
-    classes = classes_of(*whole.each)
     if not equal.labelled or labels is None or domain.net is None:
-        clock.give_up("learning from synthetic images", "not all images have labels")
-        return
+        return clock.give_up(part, "not all images have labels")
     if classes < 2 or len(np.unique(labels)) < 2:
-        clock.give_up("learning from synthetic images", "there are no two classes")
-        return
+        return clock.give_up(part, "there are no two classes")
     seed = whole.net_seed()
     tell("a classifier of synthetic images")
-    made = learned(equal.synthetic, classes, seed)
-    net: ImageClassifier = domain.net
+    made, net = learned(equal.synthetic, classes, seed), domain.net
     if len(equal.trained) < len(whole.trained):
         tell("a classifier of as many real images")
         net = learned(equal.trained, classes, seed)
     ours, best = (read_by(each, whole.unseen, whole.rng("transfer")) for each in (made, net))
-    n, m = len(equal.synthetic), len(whole.unseen)
     said = (
-        f"trained on {n} synthetic images, read on {m} real ones of unseen patients; "
-        "the interval does not hold the luck of the training"
+        f"trained on {len(labels)} synthetic images, read on {len(whole.unseen)} real ones of "
+        "unseen patients; the interval does not hold the luck of the training."
     )
-    yield from figure("utility", "tstr_auroc", ours.auroc, best.auroc.value, "higher",
-        f"AUROC of a classifier {said}.")  # fmt: skip
-    yield from figure("utility", "tstr_accuracy", ours.accuracy, best.accuracy.value, "higher",
-        f"Share that a classifier reads rightly, {said}.")  # fmt: skip
-    read = read_by(domain.net, whole.synthetic, whole.rng("conditional"))
-    base = read_by(domain.net, whole.unseen, whole.rng("conditional"))
-    yield from figure("utility", "conditional_correctness", read.accuracy, base.accuracy.value,
-        "higher", "Share of synthetic images whose label a classifier trained on real images "
-        "reads; beside it, of unseen real ones.")  # fmt: skip
-
-
-def similarity(sides: Sides, features: Features, clock: Clock) -> tuple[list[Metric], Memorised]:
-    """Look for training images among synthetic ones, in features and in pixels."""
-    rng = sides.rng("queries")
-    unseen, synthetic = sides.unseen.some(QUERIES, rng), sides.synthetic.some(QUERIES, rng)
-    clock.cap("nearest training images", len(synthetic), len(sides.synthetic), "synthetic images")
-    rows = list(_copies(sides))
-    found = memorisation(sides.trained, unseen, synthetic, features, sides.rng("memorised"))
-    rows += _memorised(found, features.name, None, sides)
-    pixels = memorisation(sides.trained, unseen, synthetic, None, sides.rng("memorised"))
-    rows += [
-        metric._replace(column="pixels") for metric in _memorised(pixels, "pixels", None, sides)
-    ]
-    return rows, pixels
-
-
-def _copies(sides: Sides) -> Iterator[Metric]:
-    known = sides.trained
-    yield from figure("similarity", "exact_copies", exact_copies(sides.synthetic, known),
-        exact_copies(sides.unseen, known).value, "lower",
-        "Share of synthetic images that are training images pixel by pixel, mirrored or not.")  # fmt: skip
-    n = sides.n
-    rng = sides.rng("repeats")
-    yield from figure("similarity", "exact_repeats", exact_repeats(sides.synthetic.some(n, rng)),
-        exact_repeats(known.some(n, rng)).value, "lower",
-        "Share of synthetic images that another synthetic one equals.")  # fmt: skip
-
-
-def _memorised(found: Memorised, name: str, column: str | None, sides: Sides) -> list[Metric]:
-    near = (
-        f"nearer in {name} than all but 1 % of training images are to another patient’s, "
-        "mirror images included"
+    yield from figure(
+        "utility", "tstr_auroc", ours.auroc, best.auroc.value, "higher",
+        f"AUROC of a small net {said}",
+    )  # fmt: skip
+    yield from figure(
+        "utility", "tstr_accuracy", ours.accuracy, best.accuracy.value, "higher",
+        f"Share that a small net reads rightly, {said}",
+    )  # fmt: skip
+    read, base = (
+        read_by(domain.net, side, whole.rng("conditional")).accuracy
+        for side in (whole.synthetic, whole.unseen)
     )
-    rows = [
-        *figure("similarity", "memorised", found.images, found.images_base.value, "lower",
-            f"Share of synthetic images with a training image {near}."),
-        *figure("similarity", "patients_memorised", found.patients, found.patients_base, "lower",
-            f"Share of training patients with such an image, by {len(found.nearest)} synthetic "
-            "ones."),
-        *figure("similarity", "near_repeats", found.repeated, found.repeated_base.value, "lower",
-            f"Share of synthetic images with a synthetic image {near}."),
-    ]  # fmt: skip
-    if sides.held_out:
-        rows += figure("similarity", "nearer_to_training", found.nearer, 0.5, "lower",
-            f"Share of synthetic images nearer in {name} to training than to as many held-out "
-            "images.")  # fmt: skip
-    return [metric._replace(column=column) for metric in rows]
+    said = "Share of images whose label a small net trained on real ones reads; ceiling: unseen."
+    yield from figure(
+        "utility", "conditional_correctness", read, base.value, "higher", said
+    )  # fmt: skip
+
+
+def masks(whole: Sides, equal: Sides, clock: Clock, tell: Told) -> Iterator[Metric]:
+    """Learn masks from synthetic and from as many real pairs, and find them in unseen images.
+
+    Parameters
+    ----------
+    whole, equal : Sides
+        All images, and as many synthetic as trained ones.
+    clock : Clock
+        Is told what cannot be measured.
+    tell : callable
+        Is told which part begins.
+    """
+    given = [side.masks for side in whole.each if side.masks is not None]
+    if not given:
+        return None
+    if len(given) < len(whole.each):
+        return clock.give_up("masks", "not all images have masks")
+    classes = 1 + max(int(np.max(each)) for each in given)
+    if classes < 2:
+        return clock.give_up("masks", "all masks are empty")
+    found = []
+    for name, side in (("synthetic", equal.synthetic), ("real", equal.trained)):
+        tell(f"masks of {name} images")
+        net = learn_masks(side, classes, whole.net_seed())
+        seen = overlap(net, whole.unseen, classes)
+        found.append(dice(seen, whole.unseen.who, whole.rng("dice")))
+    said = (
+        f"Dice of a small U-Net trained on {len(equal.synthetic)} synthetic pairs, over all pixels "
+        f"of {len(whole.unseen)} real images, mean over {classes - 1} classes."
+    )
+    yield from figure("utility", "mask_dice", found[0], found[1].value, "higher", said)
+    areas, base = (
+        mask_areas(side, whole.unseen, whole.rng("areas"))
+        for side in (equal.synthetic, equal.trained)
+    )
+    said = "KS of the share of an image that is not background."
+    yield from figure("fidelity", "mask_area", areas, base.value, "lower", said)

@@ -122,6 +122,27 @@ class ImageEvaluation:
             write_text(path, text, force=force)
         return text
 
+    def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
+        """Return the evaluation as one self-contained page, and write it where a path is given.
+
+        Real images are in it: the page is an internal one.
+
+        Parameters
+        ----------
+        path : path or None
+            Where to write; None only returns the text.
+        force : bool
+            Overwrite an existing file.
+        """
+        from synthehr.evaluation.images.page import render
+
+        if path is not None:
+            check_target(Path(path), force)
+        text = render(self.results)
+        if path is not None:
+            write_text(path, text, force=force)
+        return text
+
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as values that JSON can hold."""
         results = self.results
