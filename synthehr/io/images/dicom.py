@@ -1,0 +1,321 @@
+"""DICOM files: their pixels, and of their headers what names nobody.
+
+Of a header only the attributes in `_READ` are parsed, and those in `_GROUPED` to tell
+patients apart, of which nothing but a number remains. It is no de-identification of the
+files themselves (DICOM PS3.15, annex E): text burned into pixels stays there, and is warned of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthehr.errors import InputError
+from synthehr.io.images.extras import needed
+from synthehr.io.images.pictures import MOST_PIXELS
+from synthehr.io.images.source import HOUNSFIELD, Load, Stack
+
+_READ = (
+    "Modality", "PhotometricInterpretation", "SamplesPerPixel", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "PixelRepresentation", "NumberOfFrames", "RescaleSlope",
+    "RescaleIntercept", "RescaleType", "PixelSpacing", "BurnedInAnnotation", "ViewPosition",
+    "ImageLaterality", "Laterality",
+)  # fmt: skip
+_GROUPED = ("PatientID", "StudyInstanceUID")
+_BURNED_IN_IS_USUAL = {"US", "SC", "OT", "ES", "XC", "GM", "IVUS", "RF", "XA", "DOC"}
+# Defined terms of PS3.3 C.8.7.10, C.8.11.5 and 10.5: anything else may be free text.
+_VIEWS = {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "CC", "MLO", "ML", "LM", "LAT"}
+_SIDES = {"R", "L", "B", "U"}
+_MODALITIES = {
+    "CR", "CT", "DX", "ES", "GM", "IO", "IVUS", "MG", "MR", "NM", "OP", "OPT", "OT", "PT", "PX",
+    "RF", "RG", "SC", "SM", "US", "XA", "XC",
+}  # fmt: skip
+_SHARED_BY = 10
+# What pydicom raises on files that are damaged or of no such kind.
+_BROKEN = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, NotImplementedError,
+    RuntimeError, IndexError, OverflowError,
+)  # fmt: skip
+
+
+class _Header(NamedTuple):
+    """What is kept of a header."""
+
+    fault: str = ""
+    modality: str = ""
+    view: str | None = None
+    side: str | None = None
+    channels: int = 1
+    height: int = 0
+    width: int = 0
+    frames: int = 1
+    dtype: str = ""
+    bits: int = 8
+    signed: bool = False
+    inverted: bool = False
+    slope: float = 1.0
+    intercept: float = 0.0
+    spacing: str = ""
+    burned_in: str = ""
+    patient: bytes = b""
+    study: bytes = b""
+    hounsfield: bool = False
+
+
+def open_dicom(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] | None) -> Stack:
+    """Look at the headers of DICOM files, and say how to decode their frames.
+
+    Pixels are given in the unit of the file (rescale slope and intercept applied, so
+    Hounsfield units for CT), bright where MONOCHROME1 is dark. Windows are not applied.
+
+    Parameters
+    ----------
+    root, names, masks
+        As in `open_pictures`.
+
+    Raises
+    ------
+    InputError
+        If pydicom is missing, or some files cannot be decoded, or they differ in channels
+        or type; with counts.
+    """
+    salt = secrets.token_bytes(16)
+    heads = [_header(root / name, salt) for name in names]
+    notes = _check(heads)
+    kept = [i for i, head in enumerate(heads) if not head.fault]
+    frames = [heads[i].frames for i in kept]
+    files = np.repeat(np.array(kept, dtype=np.int64), frames)
+    planes = np.concatenate([np.arange(n) for n in frames])
+    found = [heads[i] for i in kept]
+    dtype, channels = _common_type(found)
+    patients, told = _patients(found)
+    owners = np.repeat(patients, frames).tolist()
+    sizes = {(head.height, head.width) for head in found}
+    height, width = sizes.pop() if len(sizes) == 1 else (0, 0)
+    traits = {
+        "suffix": ".dcm", "dtype": dtype, "channels": channels, "height": height, "width": width,
+        "bits": {"int16": 16, "float32": 32}.get(dtype) or max(head.bits for head in found),
+        "unit": HOUNSFIELD if all(head.hounsfield for head in found) else "",
+        "details": _details(found, patients),
+    }  # fmt: skip
+    columns: dict[str, list[Any]] = {"patient": owners}
+    for name, cells in (
+        ("modality", [head.modality for head in found]),
+        ("view", [head.view for head in found]),
+        ("laterality", [head.side for head in found]),
+    ):
+        if len(set(cells)) > 1:
+            columns[name] = [cell for cell, n in zip(cells, frames, strict=True) for _ in range(n)]
+    named = [
+        names[i] if heads[i].frames == 1 else f"{names[i]}#{plane:04d}"
+        for i, plane in zip(files.tolist(), planes.tolist(), strict=True)
+    ]
+    load = _loader([root / name for name in names], heads, files, planes, dtype)
+    load_masks = None
+    if masks is not None:
+        load_masks = _mask_loader([root / parts[0] for parts in masks], files, planes)
+    return Stack(list(names), named, files, columns, traits, load, load_masks, [*notes, *told])
+
+
+def _header(path: Path, salt: bytes) -> _Header:
+    pydicom = needed("pydicom", "DICOM")
+    try:
+        # pydicom's warnings quote what they warn of.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            head = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_READ, *_GROUPED])
+            return _kept(head, salt)
+    except (*_BROKEN, pydicom.errors.InvalidDicomError):
+        return _Header(fault="not DICOM, or damaged at their start")
+
+
+def _kept(head: Any, salt: bytes) -> _Header:
+    """Keep of a header what names nobody."""
+    from pydicom.pixels import get_decoder
+
+    if "Rows" not in head or "BitsAllocated" not in head:
+        return _Header(fault="no image")
+    if not get_decoder(head.file_meta.TransferSyntaxUID).is_available:
+        return _Header(fault="compressed in a way that needs a further package")
+    height, width, bits = int(head.Rows), int(head.Columns), int(head.BitsStored)
+    if height * width > MOST_PIXELS:
+        return _Header(fault=f"larger than {MOST_PIXELS // 10**6} million pixels")
+    modality = str(head.get("Modality", ""))
+    slope, intercept = float(head.get("RescaleSlope", 1)), float(head.get("RescaleIntercept", 0))
+    signed = bool(head.get("PixelRepresentation", 0))
+    channels = 1 if int(head.get("SamplesPerPixel", 1)) == 1 else 3
+    if head.PhotometricInterpretation == "PALETTE COLOR" or bits > 16:
+        return _Header(fault="of a kind of pixel that is not read")
+    rescaled = (slope, intercept) != (1.0, 0.0)
+    if modality == "CT" or (rescaled and slope.is_integer() and intercept.is_integer()):
+        dtype = "int16"
+    elif rescaled:
+        dtype = "float32"
+    else:
+        dtype = "int16" if signed else "uint8" if bits <= 8 else "uint16"
+    spacing = head.get("PixelSpacing")
+    return _Header(
+        modality=modality if modality in _MODALITIES else "OT",
+        view=_term(head.get("ViewPosition"), _VIEWS),
+        side=_term(head.get("ImageLaterality") or head.get("Laterality"), _SIDES),
+        channels=channels,
+        height=height,
+        width=width,
+        frames=max(1, int(head.get("NumberOfFrames") or 1)),
+        dtype=dtype,
+        bits=bits,
+        signed=signed,
+        inverted=head.PhotometricInterpretation == "MONOCHROME1",
+        slope=slope,
+        intercept=intercept,
+        spacing="" if not spacing else "\\".join(f"{float(x):.6g}" for x in spacing),
+        burned_in=str(head.get("BurnedInAnnotation", "")),
+        patient=_hidden(head.get("PatientID"), salt),
+        study=_hidden(head.get("StudyInstanceUID"), salt),
+        hounsfield=modality == "CT" and head.get("RescaleType", HOUNSFIELD) in ("", HOUNSFIELD),
+    )
+
+
+def _term(cell: Any, known: set[str]) -> str | None:
+    return str(cell) if cell in known else None
+
+
+def _hidden(text: Any, salt: bytes) -> bytes:
+    # Salted anew for every reading: equal ids can be told, and nothing else.
+    return hashlib.blake2b(str(text).encode(), key=salt).digest() if text else b""
+
+
+def _check(heads: Sequence[_Header]) -> list[str]:
+    """Refuse files that cannot be decoded; warn of what is left out and of burned-in text."""
+    faults = Counter(head.fault for head in heads if head.fault)
+    no_image = faults.pop("no image", 0)
+    for fault, count in faults.items():
+        raise InputError(
+            f"{count} of {len(heads)} files are {fault}",
+            hint="pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+            if "package" in fault
+            else "Leave them out, or export them again as grey or RGB images.",
+        )
+    found = [head for head in heads if not head.fault]
+    if not found:
+        raise InputError(
+            f"none of {len(heads)} DICOM files holds an image", hint="Give the images themselves."
+        )
+    marked = sum(head.burned_in == "YES" for head in found)
+    unsaid = sum(not head.burned_in and head.modality in _BURNED_IN_IS_USUAL for head in found)
+    told = "it is part of the pixels, may name patients, and would be learned: look at them."
+    notes = [f"{no_image} DICOM files hold no image; they were left out."] if no_image else []
+    if marked:
+        notes.append(f"{marked} of {len(found)} DICOM files say that text is burned in; {told}")
+    if unsaid:
+        notes.append(
+            f"{unsaid} of {len(found)} DICOM files do not say whether text is burned in, as is "
+            f"common for their modality; {told}"
+        )
+    return notes
+
+
+def _common_type(found: Sequence[_Header]) -> tuple[str, int]:
+    """Find the type that holds all of them."""
+    for cells, what in (
+        ([head.channels for head in found], "channels"),
+        (["8 bits" if head.dtype == "uint8" else "more bits" for head in found], "depth"),
+    ):
+        counts = Counter(cells)
+        if len(counts) > 1:
+            told = ", ".join(f"{n} of {cell}" for cell, n in sorted(counts.items()))
+            raise InputError(
+                f"the images differ in their {what}: {told}", hint="Give a folder for each kind."
+            )
+    if found[0].channels == 3 and found[0].dtype != "uint8":
+        raise InputError(
+            "the images are in colour of more than 8 bits", hint="Convert them to 8 bits."
+        )
+    dtypes = {head.dtype for head in found}
+    return dtypes.pop() if len(dtypes) == 1 else "float32", found[0].channels
+
+
+def _patients(found: Sequence[_Header]) -> tuple[NDArray[np.int64], list[str]]:
+    """Give each patient a number, in order of appearance; by study where ids do not tell."""
+    ids = [head.patient for head in found]
+    told = []
+    if len(set(ids)) == 1 and len({head.study for head in found}) > 1:
+        told = [
+            "the DICOM files name one patient, or none, for several studies; each study was "
+            "taken as a patient."
+        ]
+        ids = [head.study for head in found]
+    elif unnamed := ids.count(b""):
+        told = [f"{unnamed} DICOM files name no patient; each was taken as one of its own."]
+    numbers: dict[bytes, int] = {}
+    keys = [key or str(i).encode() for i, key in enumerate(ids)]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys]), told
+
+
+def _details(found: Sequence[_Header], patients: NDArray[np.int64]) -> dict[str, str | float]:
+    """Keep the modality, and the pixel spacing where enough patients share it."""
+    modality = Counter(head.modality for head in found).most_common(1)[0][0]
+    spacing, _ = Counter(head.spacing for head in found).most_common(1)[0]
+    sharing = {int(p) for p, head in zip(patients, found, strict=True) if head.spacing == spacing}
+    kept = {"spacing": spacing} if spacing and len(sharing) >= _SHARED_BY else {}
+    return {"modality": modality, **kept}
+
+
+def _loader(
+    paths: Sequence[Path],
+    heads: Sequence[_Header],
+    files: NDArray[np.int64],
+    planes: NDArray[np.int64],
+    dtype: str,
+) -> Load:
+    def load(rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        for row in rows.tolist():
+            cells = _frame(paths[files[row]], int(planes[row]), row, len(files))
+            yield _in_units(cells, heads[files[row]], dtype)
+
+    return load
+
+
+def _mask_loader(
+    paths: Sequence[Path], files: NDArray[np.int64], planes: NDArray[np.int64]
+) -> Load:
+    def load(rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        for row in rows.tolist():
+            cells = _frame(paths[files[row]], int(planes[row]), row, len(files))
+            yield cells.astype(np.int32)
+
+    return load
+
+
+def _frame(path: Path, plane: int, row: int, total: int) -> NDArray[Any]:
+    from pydicom.pixels import pixel_array
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pixel_array(path, index=plane)
+    except _BROKEN:
+        raise InputError(
+            f"the image of row {row + 1} (of {total}) cannot be decoded: truncated or damaged",
+            hint="Export it again, or leave it out.",
+        ) from None
+
+
+def _in_units(cells: NDArray[Any], head: _Header, dtype: str) -> NDArray[Any]:
+    """Apply the polarity, the slope and the intercept of the file."""
+    wide = cells.astype(np.float64)
+    if head.inverted:
+        wide = (-1.0 if head.signed else 2.0**head.bits - 1) - wide
+    wide = wide * head.slope + head.intercept
+    if dtype != "float32":
+        limits = np.iinfo(dtype)
+        wide = np.clip(np.round(wide), limits.min, limits.max)
+    return wide[None].astype(dtype) if wide.ndim == 2 else wide.transpose(2, 0, 1).astype(dtype)
