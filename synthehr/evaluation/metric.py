@@ -38,7 +38,8 @@ class Metric(NamedTuple):
     detail : str
         One sentence on what was measured, on how many records.
     column : str or None
-        The column it is of; None for the whole table. Only figures of visits have one.
+        The column it is of, or the features it is in; None for the whole table. Only figures of
+        visits and images have one.
     """
 
     section: Section

@@ -1,0 +1,173 @@
+"""The evaluation of images as JSON, as a page, and as a few lines of text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from synthehr.errors import ConfigError
+from synthehr.evaluation.images.results import ImageResults
+from synthehr.evaluation.json_values import json_values
+from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.report import failures_of, figure_json
+from synthehr.evaluation.words import (
+    READINGS,
+    WATERMARK,
+    count,
+    number,
+    reading,
+    rounded,
+    title,
+)
+from synthehr.io.atomic import check_target, write_text
+from synthehr.schema.column import nearest
+
+FORMAT = "synthehr-image-report"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ImageEvaluation:
+    """How faithful, how useful and how near to the patients synthetic images are.
+
+    Attributes
+    ----------
+    results : ImageResults
+        All that was found.
+    """
+
+    results: ImageResults
+
+    @property
+    def rows(self) -> tuple[Metric, ...]:
+        """All figures, those in other features too."""
+        return self.results.rows
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The figures that count most: each is measured in the first features."""
+        return tuple(metric for metric in self.rows if metric.column is None)
+
+    def __getitem__(self, key: str | tuple[str, str]) -> Metric:
+        """Return the figure of this name, or of this name in these features.
+
+        Raises
+        ------
+        ConfigError
+            If it was not measured.
+        """
+        name, column = (key, None) if isinstance(key, str) else key
+        for metric in self.rows:
+            if (metric.name, metric.column) == (name, column):
+                return metric
+        names = [metric.name for metric in self.metrics]
+        raise ConfigError(
+            f"this evaluation has no figure named {name!r}", hint=nearest(name, tuple(names))
+        )
+
+    def summary(self) -> tuple[str, ...]:
+        """Say line by line how far each figure is from what real images score."""
+        results = self.results
+        first = results.features[0]
+        lines = [
+            f"{count(results.images[1])} synthetic images beside {count(results.images[0])} real "
+            f"ones, in features {first.name}"
+        ]
+        if first.accuracy is not None and first.chance is not None:
+            lines[0] += (
+                f" ({first.accuracy:.1%} right on unseen images, {first.chance:.1%} by chance)"
+            )
+        for verdict, words in READINGS.items():
+            found = [metric for metric in self.metrics if reading(metric) == verdict]
+            if found:
+                lines += ["", words, *(f"  - {_sentence(metric)}" for metric in found)]
+        if results.not_measurable:
+            told = [f"  - {part}: {reason}" for part, reason in results.not_measurable]
+            lines += ["", "not measurable", *told]
+        return tuple(lines)
+
+    def failures(self, limits: Mapping[str, float]) -> tuple[str, ...]:
+        """Return one sentence for each figure that is on the wrong side of its limit.
+
+        Parameters
+        ----------
+        limits : mapping from metric name to float
+            As for `synthehr.evaluation.report.Report.failures`.
+
+        Raises
+        ------
+        ConfigError
+            If a figure was not measured, or a limit is not a number.
+        """
+        return failures_of(self.__getitem__, limits)
+
+    def to_json(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
+        """Return the evaluation as JSON text, and write it where a path is given.
+
+        Figures have four decimals; what is not a finite number is null. No image is in it.
+
+        Parameters
+        ----------
+        path : path or None
+            Where to write; None only returns the text.
+        force : bool
+            Overwrite an existing file.
+        """
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if path is not None:
+            write_text(path, text, force=force)
+        return text
+
+    def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
+        """Return the evaluation as one self-contained page, and write it where a path is given.
+
+        Real images are in it: the page is an internal one.
+
+        Parameters
+        ----------
+        path : path or None
+            Where to write; None only returns the text.
+        force : bool
+            Overwrite an existing file.
+        """
+        from synthehr.evaluation.images.page import render
+
+        if path is not None:
+            check_target(Path(path), force)
+        text = render(self.results)
+        if path is not None:
+            write_text(path, text, force=force)
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the evaluation as values that JSON can hold."""
+        results = self.results
+        first = results.features[0].name
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "watermark": WATERMARK,
+            **results.facts(),
+            "features": [json_values(each._asdict()) for each in results.features],
+            "metrics": {
+                metric.name: {"features": first, **figure_json(metric)} for metric in self.metrics
+            },
+            "by_features": [
+                {"name": metric.name, "features": metric.column, **figure_json(metric)}
+                for metric in self.rows
+                if metric.column is not None
+            ],
+            "caps": [cap._asdict() for cap in results.caps],
+            "not_measurable": [part._asdict() for part in results.not_measurable],
+            "seed": results.seed,
+            "seconds": rounded(results.seconds),
+        }
+
+
+def _sentence(metric: Metric) -> str:
+    beside = "" if metric.ceiling is None else f"; real images {number(metric.ceiling)}"
+    return f"{title(metric.name)} ({metric.name}): {number(metric.value)}{beside}"
