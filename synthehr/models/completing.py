@@ -52,8 +52,8 @@ def complete_records(
         drawn = partial.codes[rows]
         lawful = None
         if legal is not None:
-            beside = _beside(None if once is None else once[rows], drawn, partial.known[rows])
-            lawful = legal.allowed(before + column, *beside)
+            there = beside(None if once is None else once[rows], drawn, partial.known[rows])
+            lawful = legal.allowed(before + column, *there)
         if lawful is not None:
             logits = without(logits, ~lawful.any(2))
         drawn[:, 0, column] = tokens = reached(course(logits), chance[0, rows])
@@ -89,7 +89,7 @@ def token_chances(
     )
 
 
-def _beside(once: Tensor | None, codes: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+def beside(once: Tensor | None, codes: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """Put known columns before those of records."""
     if once is None:
         return codes, known

@@ -12,6 +12,7 @@ from synthehr.errors import ConfigError
 from synthehr.models.base import OPEN, Legal
 from synthehr.models.completing import complete_records
 from synthehr.models.sequence_base import SequenceBatch, Sequences
+from synthehr.models.visit_cells import VisitCells
 from synthehr.models.visit_network import Memory, VisitNetwork
 
 LONGEST = 4.0
@@ -48,18 +49,23 @@ def draw_visits(
     """
     device = static.device
     here = torch.arange(len(static), device=device)
+    cells = VisitCells(network.block, fields.gap)
     memory = network.begin(static, latent)
+    context = network.context(memory)
     owners, drawn = [], []
     for _ in range(int(LONGEST * usual_most)):
-        memory, codes = _next(network, fields, memory, generator, legal, static[here])
+        codes = cells.draw(context, memory.past.visits == 0, generator, legal, static[here])
+        memory = _taken_in(network, memory, codes)
+        context = network.context(memory)
         owners.append(here)
         drawn.append(codes)
-        odds = network.odds_of_end(network.context(memory), memory.past)
+        odds = network.odds_of_end(context, memory.past)
         goes_on = torch.rand(len(here), generator=generator, device=device) >= odds.sigmoid()
         kept = goes_on.nonzero()[:, 0]
-        here, memory = here[kept], memory.rows(kept)
-        if not len(here):
+        if not len(kept):
             break
+        if len(kept) < len(here):
+            here, memory, context = here[kept], memory.rows(kept), context[kept]
     owner = torch.cat(owners)
     counts = torch.bincount(owner, minlength=len(static))
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
@@ -90,10 +96,12 @@ def next_visits(
         for column, field in enumerate(fields.visits)
         if field.null is not None
     }
+    cells = VisitCells(network.block, fields.gap)
     measured = []
     for _ in range(steps):
         context = network.context(memory)
-        memory, codes = _next(network, fields, memory, generator)
+        codes = cells.draw(context, memory.past.visits == 0, generator)
+        memory = _taken_in(network, memory, codes)
         codes = codes.masked_fill(~network.course.seen(codes)[:, None], OPEN)
         measured.append(
             complete_records(
@@ -146,29 +154,6 @@ def from_both_sides(
     return codes, network.whole_context(batch, shown, latent)
 
 
-def _next(
-    network: VisitNetwork,
-    fields: SequenceFields,
-    memory: Memory,
-    generator: torch.Generator,
-    legal: Legal | None = None,
-    static: Tensor | None = None,
-) -> tuple[Memory, Tensor]:
-    """Draw the next visit of each patient, (B, 2, D), and take it in."""
-    codes = torch.full_like(memory.past.last, OPEN)
-    field = fields.visits[fields.gap]
-    assert field.null is not None
-    is_first = memory.past.visits == 0
-    codes[is_first, 0, fields.gap] = field.null
-    codes[is_first, 1, fields.gap] = 0
-    codes = complete_records(
-        network.block,
-        fields.visits,
-        codes,
-        {fields.gap: torch.arange(field.size) == field.null},
-        generator,
-        legal,
-        context=network.context(memory),
-        once=static,
-    )
-    return network.proceed(memory, codes, torch.ones_like(codes[:, 0], dtype=torch.bool)), codes
+def _taken_in(network: VisitNetwork, memory: Memory, codes: Tensor) -> Memory:
+    """Take in a visit that was drawn whole."""
+    return network.proceed(memory, codes, torch.ones_like(codes[:, 0], dtype=torch.bool))

@@ -50,9 +50,9 @@ class Memory(NamedTuple):
     def rows(self, index: Tensor) -> Memory:
         """Keep some patients."""
         return Memory(
-            Past(*(part[index] for part in self.past)),
-            self.state[index],
-            self.once[index],
+            Past(*(part.index_select(0, index) for part in self.past)),
+            self.state.index_select(0, index),
+            self.once.index_select(0, index),
         )
 
     def where(self, here: Tensor, other: Memory) -> Memory:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,8 +16,8 @@ from synthehr.errors import TrainingError
 
 Precision = Literal["float32", "bfloat16"]
 
-FAST_BFLOAT16 = ("avx512_bf16", "amx_tile")
-"""Features of a CPU that make bfloat16 fast."""
+INTEL = ("GenuineIntel", "Intel64")
+"""How systems say who made a CPU, where it was Intel."""
 
 _MASK = (1 << 64) - 1
 
@@ -62,7 +65,21 @@ def find_runtime(device: str | None = None) -> Runtime:
     if found.type == "cuda":
         found = torch.device("cuda", found.index or 0)
         return Runtime(found, torch.cuda.get_device_capability(found) >= (8, 0))
-    return Runtime(found, found.type == "cpu" and any(_cpu_has(name) for name in FAST_BFLOAT16))
+    return Runtime(found, found.type == "cpu" and _multiplies_bfloat16_fast())
+
+
+@cache
+def _multiplies_bfloat16_fast() -> bool:
+    """Whether bfloat16 is worth it here: Intel's AVX-512 alone takes longer than for float32."""
+    return _cpu_has("amx_tile") or (_cpu_has("avx512_bf16") and not _is_intel())
+
+
+def _is_intel() -> bool:
+    try:
+        said = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")[:4096]
+    except OSError:
+        said = platform.processor()
+    return any(name in said for name in INTEL)
 
 
 def _cpu_has(feature: str) -> bool:

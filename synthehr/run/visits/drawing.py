@@ -1,15 +1,18 @@
 """Drawing patients with their visits, block by block.
 
-Block b of 1024 patients has random numbers of its own, made from the seed and b, so that a
-patient depends on the seed and his place alone, and memory does not grow with their number.
+Each block has random numbers of its own, made from the seed and its number, and the same patients
+whatever is asked for: so a patient depends on the seed and his place alone, and memory does not
+grow with their number. The first blocks are small, so that few patients are drawn quickly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +34,40 @@ from synthehr.schema.table import Schema
 from synthehr.seeds import SAMPLE, derived, generator
 from synthehr.train.runtime import find_runtime
 
-BLOCK = 1024
-"""Patients of a block."""
+FIRST_BLOCK, BLOCK = 32, 1024
+"""Patients of the first block, and of those from the place `BLOCK` on; between, they double."""
+
+
+class Stretch(NamedTuple):
+    """The patients of a block.
+
+    Attributes
+    ----------
+    block : int
+        Its number.
+    start, stop : int
+        Places of its first patient and of the next block's.
+    """
+
+    block: int
+    start: int
+    stop: int
+
+
+class Drawn(NamedTuple):
+    """The visits of a block, and what was done for the rules."""
+
+    table: pa.Table
+    repairs: Repairs
+
+
+def stretches(n: int) -> Iterator[Stretch]:
+    """Cut the places of n patients into blocks; the last one may reach beyond them."""
+    block = start = 0
+    while start < n:
+        stop = start + min(max(start, FIRST_BLOCK), BLOCK)
+        yield Stretch(block, start, stop)
+        block, start = block + 1, stop
 
 
 def asked_of_patients(artifact: SequenceArtifact, n: int | None, given: Any) -> Wish:
@@ -88,27 +123,59 @@ def draw_patients(
     """
     rules, encoder = artifact.rules, artifact.encoder
     legal, of_visits = masks_of(rules, encoder.static), visit_masks(rules, encoder)
-    for block, start in enumerate(range(0, wish.n, BLOCK)):
-        random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
-        codes = padded(wish.given.codes, start, BLOCK)
-        given = replace(wish.given, codes=codes, legal=legal, of_visits=of_visits)
-        some = partial(_codes, artifact, given, random)
-        numbers = generator(seed, SAMPLE, block)
-        if rules.rules:
-            table, starts = ruled_patients(
-                VisitLaw.of(artifact),
-                BLOCK,
-                some,
-                numbers,
-                bounds=wish.bounds,
-                first=start,
-                count=Repairs() if repairs is None else repairs,
-            )
-        else:
-            drawn = some(np.arange(BLOCK))
-            table = encoder.decode(drawn, numbers, bounds=wish.bounds, first=start)
-            starts = drawn.starts
-        yield table.slice(0, int(starts[min(BLOCK, wish.n - start)]))
+    wish = replace(wish, given=replace(wish.given, legal=legal, of_visits=of_visits))
+    draw = partial(_drawn, artifact, wish, seed)
+    for table, done in _side_by_side(draw, stretches(wish.n), torch.get_num_threads()):
+        if repairs is not None:
+            repairs.values += done.values
+            repairs.records += done.records
+        yield table
+
+
+def _side_by_side(
+    draw: Callable[[Stretch], Drawn], blocks: Iterator[Stretch], threads: int
+) -> Iterator[Drawn]:
+    """Draw blocks in threads, each in one of them, and give them in their order.
+
+    So small products of matrices need not be shared out, and what is drawn does not hang on the
+    number of threads. No more blocks are begun ahead than there are threads.
+    """
+    if threads == 1:
+        yield from map(draw, blocks)
+        return
+    waiting: deque[Future[Drawn]] = deque()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for block in blocks:
+            waiting.append(pool.submit(draw, block))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        # A thread's word is heeded by threads that begin after it.
+        torch.set_num_threads(threads)
+
+
+def _drawn(artifact: SequenceArtifact, wish: Wish, seed: int, stretch: Stretch) -> Drawn:
+    encoder, count = artifact.encoder, Repairs()
+    block, start, stop = stretch
+    n = stop - start
+    random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
+    codes = padded(wish.given.codes, start, n)
+    given = replace(wish.given, codes=codes)
+    some = partial(_codes, artifact, given, random)
+    numbers = generator(seed, SAMPLE, block)
+    if artifact.rules.rules:
+        table, starts = ruled_patients(
+            VisitLaw.of(artifact), n, some, numbers, bounds=wish.bounds, first=start, count=count
+        )
+    else:
+        drawn = some(np.arange(n))
+        table = encoder.decode(drawn, numbers, bounds=wish.bounds, first=start)
+        starts = drawn.starts
+    return Drawn(table.slice(0, int(starts[min(n, wish.n - start)])), count)
 
 
 def _codes(

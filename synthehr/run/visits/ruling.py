@@ -37,8 +37,8 @@ PATIENTS_AGAIN = 2
 """Patients that are drawn anew for one that breaks a rule."""
 MOST_ROUNDS = 40
 """How often patients are drawn anew."""
-PATIENCE = 1
-"""... and how often, if none has kept the rules yet."""
+PATIENCE = 3072
+"""... and how many are drawn, if none has kept the rules yet."""
 
 Starts = NDArray[np.int64]
 
@@ -222,9 +222,10 @@ def ruled_patients(
     named: pa.Table | None = None
     parts: list[pa.Table] = []
     owners: list[NDArray[np.int64]] = []
-    places = np.arange(n)
+    places, tried = np.arange(n), 0
     for again in range(MOST_ROUNDS):
         codes = draw(places)
+        tried += len(places)
         if named is None:
             whole = encoder.decode(codes.static, numbers, bounds=bounds, first=first)
             named = whole.select([x for x in whole.column_names if x not in encoder.modelled])
@@ -241,7 +242,7 @@ def ruled_patients(
         left = np.setdiff1d(places, settled)
         if not len(left):
             break
-        if again == MOST_ROUNDS - 1 or (again == PATIENCE and len(left) == n):
+        if again == MOST_ROUNDS - 1 or (tried >= PATIENCE and len(left) == n):
             raise _infeasible(law, drawn)
         count.records += len(left)
         places = np.repeat(left, PATIENTS_AGAIN)

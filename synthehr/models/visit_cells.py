@@ -1,0 +1,248 @@
+"""Drawing visits cell by cell, as many patients at a time as there are.
+
+What `synthehr.models.completing` does for records with holes, made quick for visits of which
+nothing is known but, at most, the gap: all patients are at the same cell, and what hangs on the
+weights alone is computed once for all visits. Shapes: B patients, D columns of visits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from synthehr.models.any_order import IMPOSSIBLE, LOGIT_LIMIT, AnyOrderNetwork
+from synthehr.models.base import Legal
+from synthehr.models.completing import beside
+from synthehr.models.reveal import course, reached, without, wrong_parts
+
+
+class _Parts(NamedTuple):
+    """What the parts of a column's tokens are drawn by; see `AnyOrderNetwork.part_logits`.
+
+    Attributes
+    ----------
+    rise, rise_bias : Tensor of shape (part_width, width), (part_width,)
+    embedding : Tensor of shape (size, part_width)
+    fall : Tensor of shape (P, part_width)
+    bias : Tensor of shape (size, P)
+    """
+
+    rise: Tensor
+    rise_bias: Tensor
+    embedding: Tensor
+    fall: Tensor
+    bias: Tensor
+
+
+class _Column(NamedTuple):
+    """What a column is drawn by, and what the first layer sees of it afterwards.
+
+    Attributes
+    ----------
+    head, bias : Tensor of shape (size, width), (size,)
+        Of its tokens' logits.
+    null : int or None
+        Its null, where it can be null and something else.
+    parts : _Parts or None
+        None where no token has several.
+    seen : Tensor of shape (size, width)
+        What a token adds to the first layer.
+    ranks, rank_weight : Tensor of shape (size * P, F), (F, width), or None
+        Features of each part's rank, and what they add; None without an order.
+    """
+
+    head: Tensor
+    bias: Tensor
+    null: int | None
+    parts: _Parts | None
+    seen: Tensor
+    ranks: Tensor | None
+    rank_weight: Tensor | None
+
+
+@final
+class VisitCells:
+    """Draws the cells of visits with the weights that an any-order network has now.
+
+    Parameters
+    ----------
+    block : AnyOrderNetwork
+        In evaluation mode, without a copula.
+    gap : int
+        The column that is known of a first visit, as null, and is not null in any other.
+    """
+
+    def __init__(self, block: AnyOrderNetwork, gap: int) -> None:
+        assert block.copula is None
+        # Autocast would turn the weights of each column into its type again at every visit.
+        device = block.offsets.device.type
+        lower = torch.is_autocast_enabled(device)
+        self.dtype = torch.get_autocast_dtype(device) if lower else torch.float32
+        self.gap = gap
+        self.most_parts = block.most_parts
+        self.start = block.cells.input.bias.detach()
+        self.norms, self.layers = [], []
+        *residuals, norm = block.body
+        for residual in residuals:
+            self.norms.append(_norm(residual.norm))
+            layers = (residual.rise, residual.fall)
+            self.layers.append([part.to(self.dtype) for each in layers for part in _affine(each)])
+        self.norms.append(_norm(norm))
+        columns = range(len(block.starts) - 1)
+        self.columns = [_packed(block, column, self.dtype) for column in columns]
+
+    def draw(
+        self,
+        context: Tensor,
+        is_first: Tensor,
+        generator: torch.Generator,
+        legal: Legal | None = None,
+        once: Tensor | None = None,
+    ) -> Tensor:
+        """Draw a visit of each patient, (B, 2, D).
+
+        Parameters
+        ----------
+        context : Tensor of shape (B, width)
+            What is known of the patients, as a summand of the first layer.
+        is_first : Tensor of shape (B,), bool
+            Whether it is a patient's first visit.
+        generator : torch.Generator
+            The source of randomness.
+        legal : Legal, optional
+            Rules over what patients have once, `once` of shape (B, 2, S), and then the columns of
+            visits.
+        """
+        with torch.autocast(context.device.type, enabled=False):
+            return self._drawn(context, is_first, generator, legal, once)
+
+    def _drawn(
+        self,
+        context: Tensor,
+        is_first: Tensor,
+        generator: torch.Generator,
+        legal: Legal | None,
+        once: Tensor | None,
+    ) -> Tensor:
+        n, columns = len(context), len(self.columns)
+        before = 0 if once is None else once.shape[2]
+        chances = torch.rand(columns, 2, n, generator=generator, device=context.device)
+        codes = torch.zeros(n, 2, columns, dtype=torch.int64, device=context.device)
+        known = torch.zeros(columns, dtype=torch.bool, device=context.device)
+        first = self.start + context
+        order = range(before, before + columns) if legal is None else legal.order
+        for column in (place - before for place in order if place >= before):
+            packed = self.columns[column]
+            if column == self.gap and bool(is_first.all()):
+                codes[:, 0, column] = tokens = torch.full_like(codes[:, 0, 0], packed.null or 0)
+                parts = None
+            else:
+                lawful = None
+                if legal is not None:
+                    rows = beside(once, codes, known.expand(n, -1))
+                    lawful = legal.allowed(before + column, *rows)
+                tokens, parts = self._cell(column, first, chances[column], is_first, lawful)
+                codes[:, 0, column] = tokens
+                if parts is not None:
+                    codes[:, 1, column] = parts
+            known[column] = True
+            first += packed.seen.index_select(0, tokens)
+            if packed.ranks is not None and packed.rank_weight is not None:
+                rows = tokens * self.most_parts
+                rows = rows if parts is None else rows + parts
+                first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
+        return codes
+
+    def _cell(
+        self, column: int, first: Tensor, chance: Tensor, is_first: Tensor, lawful: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Draw tokens and, where they have several, parts of a column, (B,) each."""
+        packed, hidden = self.columns[column], self._hidden(first)
+        logits = functional.linear(hidden, packed.head, packed.bias).float()
+        logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
+        null, odds = packed.null, None
+        if null is not None:
+            odds = logits[:, null].clone()
+            if column == self.gap:
+                odds = torch.where(is_first, torch.inf, -torch.inf)
+            logits[:, null] = -torch.inf
+        if lawful is not None:
+            if null is not None and odds is not None:
+                logits[:, null] = logits.logsumexp(1) + odds
+            tokens = reached(course(without(logits, ~lawful.any(2))), chance[0])
+        elif null is not None and odds is not None:
+            tokens = _null_or_value(logits, null, odds.sigmoid(), chance[0])
+        else:
+            tokens = reached(course(logits), chance[0])
+        if packed.parts is None:
+            return tokens, None
+        rise, rise_bias, embedding, fall, bias = packed.parts
+        units = functional.linear(hidden, rise, rise_bias) + embedding.index_select(0, tokens)
+        logits = functional.linear(functional.silu(units), fall).float()
+        logits += bias.index_select(0, tokens)
+        if lawful is not None:
+            logits = without(logits, wrong_parts(lawful, tokens, logits))
+        return tokens, reached(course(logits), chance[1])
+
+    def _hidden(self, first: Tensor) -> Tensor:
+        """Run the body, of first layers (B, width)."""
+        x = first
+        for norm, (rise, rise_bias, fall, fall_bias) in zip(self.norms, self.layers, strict=False):
+            normed = functional.layer_norm(x, x.shape[1:], *norm).to(self.dtype)
+            raised = functional.silu(functional.linear(normed, rise, rise_bias))
+            x = x + functional.linear(raised, fall, fall_bias)
+        return functional.layer_norm(x, x.shape[1:], *self.norms[-1]).to(self.dtype)
+
+
+def _null_or_value(values: Tensor, null: int, share: Tensor, uniform: Tensor) -> Tensor:
+    """Draw null with a share, (B,), else of the values' logits, (B, size); (B,), int64.
+
+    What is left of the uniform number, (B,), is uniform again.
+    """
+    is_null = uniform < share
+    left = ((uniform - share) / (1 - share)).nan_to_num_().clamp_(0, 1)
+    return reached(course(values), left).masked_fill_(is_null, null)
+
+
+def _packed(block: AnyOrderNetwork, column: int, dtype: torch.dtype) -> _Column:
+    """Compute what hangs on a column's weights alone."""
+    cells, span = block.cells, slice(block.starts[column], block.starts[column + 1])
+    head = block.token_head.weight[span]
+    if block.rank_head is not None:
+        head = block.rank_head.of_column(column, head)
+    null = None
+    if column in block.with_null:
+        null = int(block.nulls[block.with_null.index(column)]) - span.start
+    parts = None
+    if column in block.parted:
+        place = block.parted.index(column)
+        rise = slice(place * block.part_width, (place + 1) * block.part_width)
+        bias = block.part_bias[span]
+        most = int((bias > IMPOSSIBLE).sum(1).max())
+        parts = _Parts(
+            block.part_rise.weight[rise].to(dtype),
+            block.part_rise.bias[rise].to(dtype),
+            block.part_embedding.weight[span].to(dtype),
+            block.part_fall.weight[place, :, :most].T.to(dtype),
+            bias[:, :most],
+        )
+    pieces = cells.input.weight.split(cells.input_widths, 1)
+    known = pieces[-1][:, column]
+    seen = functional.linear(cells.embedding.weight[span], pieces[column], known)
+    ranks = rank_weight = None
+    if column in cells.ordered:
+        ranks = cells.ranks[span.start * cells.most_parts : span.stop * cells.most_parts]
+        rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
+    bias = block.token_head.bias[span].to(dtype)
+    return _Column(head.to(dtype), bias, null, parts, seen, ranks, rank_weight)
+
+
+def _norm(layer: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    return layer.weight, layer.bias
+
+
+def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    return layer.weight, layer.bias
