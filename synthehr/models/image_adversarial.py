@@ -148,9 +148,9 @@ def image_game(
     vary = partial(varied, kinds=config.variations, generator=random)
     asked = batch.codes.roll(1, 0)
     drawn = generator(asked, random)
-    real_loss, drawn_loss = critic_losses(
-        game, critic(vary(batch.pixels), batch.codes), critic(vary(drawn.detach()), asked)
-    )
+    shown = vary(torch.cat([batch.pixels, drawn.detach()]))
+    scores = critic(shown, torch.cat([batch.codes, asked]))
+    real_loss, drawn_loss = critic_losses(game, *scores.chunk(2))
     if config.penalty > 0 and step % config.penalty_every == 0:
         real_loss = real_loss + config.penalty_every * _penalty(critic, batch, drawn, config)
     yield Loss("critic", per_record=real_loss, public=drawn_loss.mean())
