@@ -8,6 +8,7 @@
     python benchmarks/run.py coverage --cohorts 40
     python benchmarks/run.py rebalance --data stroke --rivals none,weights,smotenc --peers DIR
     python benchmarks/run.py longitudinal --data pbcseq --rivals mostly,par --peers DIR
+    python benchmarks/run.py images --tasks generate:pneumoniamnist --seconds 900
     python benchmarks/run.py table --update-readme
 
 Runs are appended as JSON lines to OUT/SUITE.jsonl. What already stands there is not run again,
@@ -27,6 +28,7 @@ from typing import Protocol, TypeVar
 import coverage
 import dp
 import dp_step
+import images
 import impute
 import longitudinal
 import longitudinal_table
@@ -41,7 +43,8 @@ from plot import plot
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = (
-    "quality", "speed", "dp", "dp-step", "impute", "coverage", "rebalance", "longitudinal", "table",
+    "quality", "speed", "dp", "dp-step", "impute", "coverage", "rebalance", "longitudinal",
+    "images", "table",
 )  # fmt: skip
 
 
@@ -133,6 +136,14 @@ def _parser() -> argparse.ArgumentParser:
     visits.add_argument("--rivals", type=_names, default=[], help="such as mostly,par:64")
     visits.add_argument("--epsilons", type=_numbers, default=[], help="ours once more under each")
     visits.set_defaults(run=run_longitudinal)
+    pictures = commands.add_parser(
+        "images", parents=[common, fits], help="draw, mask, translate and repair images"
+    )
+    pictures.add_argument("--tasks", type=_names, default=list(images.TASKS))
+    pictures.add_argument("--who", type=_names, default=["synthehr", "plain"])
+    pictures.add_argument("--seconds", type=float, default=900.0, help="of each fit")
+    pictures.add_argument("--data-root", type=Path, help="folder of the data sets")
+    pictures.set_defaults(run=run_images)
     three = commands.add_parser("table", help="Markdown, bars and plot from what was measured")
     three.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out")
     three.add_argument("--update-readme", action="store_true")
@@ -217,6 +228,18 @@ def run_longitudinal(options: argparse.Namespace) -> int:
     measured = list(records.latest(records.read(path)).values())
     text = longitudinal_table.page(measured)
     (options.out / "longitudinal.md").write_text(text)
+    print(text)
+    return code
+
+
+def run_images(options: argparse.Namespace) -> int:
+    """Run every task on images; print the figures."""
+    jobs = images.plan(options.tasks, options.who, options.seeds, options.seconds, options.options)
+    shared = (options.data_root or options.measure.parent / "data").resolve()
+    path = options.out / "images.jsonl"
+    code = _run_jobs(jobs, options, path, partial(images.run_task, shared=shared))
+    text = images.image_table(list(records.latest(records.read(path)).values()))
+    (options.out / "images.md").write_text(text + "\n")
     print(text)
     return code
 
@@ -323,7 +346,8 @@ def run_table(options: argparse.Namespace) -> int:
 def _short(record: records.Record) -> str:
     shown = (
         "fit_s", "shapes", "trends", "detect", "tstr", "closer", "nrmse", "pfc", "energy", "auroc",
-        "length", "gap", "value", "lag1", "delta", "seconds", "peak_mib",
+        "length", "gap", "value", "lag1", "delta", "kid", "coverage", "tstr_auroc", "seconds",
+        "peak_mib",
     )  # fmt: skip
     return " ".join(f"{name}={record[name]}" for name in shown if name in record)
 

@@ -132,10 +132,7 @@ class Upward(nn.Module):
         wide = channels_of(width, levels)[::-1]
         self.start = nn.Linear(inputs, wide[0] * self.side**2)
         self.steps = nn.ModuleList(
-            [
-                nn.ConvTranspose2d(come, go, 4, 2, 1)
-                for come, go in pairwise(wide)
-            ]
+            [nn.ConvTranspose2d(come, go, 4, 2, 1) for come, go in pairwise(wide)]
         )
         self.norms = nn.ModuleList([nn.GroupNorm(GROUPS, go) for go in wide])
         self.styles = nn.ModuleList([nn.Linear(inputs, 2 * go) for go in wide])
