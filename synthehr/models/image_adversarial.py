@@ -60,9 +60,9 @@ class ImageGameConfig:
 
     width: int = 32
     noise: int = 64
-    game: Game = "hinge"
-    spectral: bool = True
-    penalty: float = 0.1
+    game: Game = "non-saturating"
+    spectral: bool = False
+    penalty: float = 1.0
     penalty_every: int = 16
     critic_steps: int = 1
     variations: tuple[Literal["translation", "cutout", "brightness", "flip"], ...] = ()
