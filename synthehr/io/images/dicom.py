@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synthehr.errors import InputError
 from synthehr.io.images.dicom_header import DicomHeader, header_of
-from synthehr.io.images.foreign import BROKEN, quiet
+from synthehr.io.images.foreign import BROKEN, needed, quiet
 from synthehr.io.images.source import HOUNSFIELD, Load, Stack
 
 _BURNED_IN_IS_USUAL = {"US", "SC", "OT", "ES", "XC", "GM", "IVUS", "RF", "XA", "DOC"}
