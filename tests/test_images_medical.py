@@ -12,7 +12,7 @@ import pyarrow as pa
 import pydicom
 import pytest
 from numpy.typing import NDArray
-from phantoms import SECRET, dicom, phantoms
+from phantoms import SECRET, dicom, phantoms, save
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 
@@ -129,6 +129,12 @@ def test_folders_of_patients_are_no_classes(tmp_path):
     assert source.records["label"].to_pylist() == list("aaabbb")
 
 
+def test_headers_that_promise_too_much(tmp_path):
+    dicom(tmp_path / "a.dcm", phantoms(1)[0][0, 0], NumberOfFrames=10**9)
+    with pytest.raises(InputError, match="1 of 1 files are of more than 10000 frames"):
+        read_images(tmp_path)
+
+
 def test_studies_stand_for_patients_whose_ids_were_removed(tmp_path):
     pixels, _ = phantoms(4)
     for i in range(4):
@@ -226,6 +232,33 @@ def test_written_dicom_is_marked_and_comes_back(tmp_path, dtype, channels):
     write_images(tmp_path / "again", pixels, records, layout)
     again = pydicom.dcmread(tmp_path / "again" / "000001.dcm")
     assert again.SOPInstanceUID == heads[0].SOPInstanceUID
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".dcm", ".nii", ".nii.gz", ".npz"])
+def test_spoilt_bytes_raise_nothing_but_our_own_error(tmp_path, suffix):
+    pixels, _ = phantoms(1, "uint8" if suffix == ".jpg" else "uint16")
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".dcm":
+        dicom(path, pixels[0, 0], BitsStored=12)
+    elif suffix == ".npz":
+        np.savez_compressed(path, images=pixels[:, 0], labels=[1])
+    elif suffix.startswith(".nii"):
+        nibabel.loadsave.save(nibabel.nifti1.Nifti1Image(pixels[0], np.eye(4)), path)
+    else:
+        save(path, pixels[0])
+    whole = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(40):
+        spoilt = whole.copy()
+        places = rng.integers(0, min(len(whole), 600), size=rng.choice([1, 4, 16]))
+        spoilt[places] = rng.integers(0, 256, size=len(places))
+        path.write_bytes(spoilt[: len(spoilt) - rng.choice([0, 0, 50])].tobytes())
+        try:
+            list(read_images(path).images())
+        except InputError:
+            refused += 1
+    assert refused > 5
 
 
 # NIfTI

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.errors import InputError
+from synthehr.io.images.foreign import BROKEN
 from synthehr.io.images.source import Load, Stack
 
 MOST_PIXELS = 2**26
@@ -30,11 +29,6 @@ _MODES: dict[str, tuple[int, str, str]] = {
 # Pillow brings these to 8 bits while it reads them.
 _CUT_SHORT = ("RGB", "RGBA", "LA", "RGBX", "CMYK")
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
-# What Pillow raises on files that are damaged or made to harm.
-_BROKEN = (
-    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
-    struct.error, zlib.error,
-)  # fmt: skip
 
 Fault = Literal[
     "", "not an image", "frames", "huge", "deep colour", "mode", "unreadable",
@@ -138,7 +132,7 @@ def probe(path: Path) -> Head:
         return Head("unreadable")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Head("huge")
-    except (*_BROKEN, MemoryError):
+    except BROKEN:
         return Head("not an image")
 
 
@@ -215,7 +209,7 @@ def _told(row: int, total: int, what: str = "image") -> Iterator[None]:
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         yield
-    except (*_BROKEN, *bombs):
+    except (*BROKEN, *bombs):
         raise InputError(
             f"the {what} of row {row + 1} (of {total}) cannot be decoded: truncated or damaged",
             hint="Export it again, or leave it out.",
