@@ -12,6 +12,7 @@ from synthehr.schema.column import shown
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synthehr.evaluation.images.report import ImageEvaluation
     from synthehr.evaluation.longitudinal.report import VisitEvaluation
     from synthehr.evaluation.report import Report
     from synthehr.evaluation.task import Informed
@@ -49,7 +50,9 @@ def limits_of(pairs: Iterable[str]) -> dict[str, float]:
     return limits
 
 
-def check_gates(report: Report | VisitEvaluation, limits: Mapping[str, float]) -> None:
+def check_gates(
+    report: Report | VisitEvaluation | ImageEvaluation, limits: Mapping[str, float]
+) -> None:
     """Refuse a report with a figure on the wrong side of its limit.
 
     Raises

@@ -10,10 +10,12 @@ import typer
 from synthehr.commands import options
 from synthehr.commands.console import put, say
 from synthehr.commands.reading import read_table
+from synthehr.commands.report_images import are_images, assess_images
 from synthehr.commands.report_visits import assess_visits
 from synthehr.errors import ConfigError
 
 if TYPE_CHECKING:
+    from synthehr.evaluation.images.report import ImageEvaluation
     from synthehr.evaluation.longitudinal.report import VisitEvaluation
     from synthehr.evaluation.releasable import ReleasableReport
     from synthehr.evaluation.report import Report
@@ -50,14 +52,38 @@ Time = Annotated[
         help="The column that says when: compare visits, several rows a --patient, over time.",
     ),
 ]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option("--image-column", help="The column of file names in a table beside images."),
+]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        "--features",
+        metavar="MODULE:FUNCTION",
+        help="What images are compared by, from pixels (n, C, H, W) to features (n, D); a small "
+        "classifier of the real ones by default.",
+        show_default=False,
+    ),
+]
+ReadingSheet = Annotated[
+    Path | None,
+    typer.Option(
+        "--reading-sheet", help="A blinded quiz of images for experts, with its key beside it."
+    ),
+]
 
 
 def report(
     real: Annotated[
         Path,
-        typer.Argument(help="The real table; not read with --releasable.", show_default=False),
+        typer.Argument(
+            help="The real table or images; not read with --releasable.", show_default=False
+        ),
     ],
-    synthetic: Annotated[Path, typer.Argument(help="The synthetic table.", show_default=False)],
+    synthetic: Annotated[
+        Path, typer.Argument(help="The synthetic table or images.", show_default=False)
+    ],
     model: Annotated[
         Path | None,
         typer.Option("--model", help="The model file: it says which records were held out."),
@@ -81,11 +107,14 @@ def report(
     reading: options.Read = None,
     patient: options.Patient = None,
     time: Time = None,
+    image_column: ImageColumn = None,
+    features: Features = None,
+    reading_sheet: ReadingSheet = None,
     fail_under: options.FailUnder = None,
     seed: options.Seed = None,
     force: options.Force = False,
 ) -> None:
-    """Say how faithful a synthetic table is, and how exposed the patients are."""
+    """Say how faithful a synthetic table, or images, are, and how exposed the patients."""
     from synthehr.gates import assess, check_gates, limits_of
     from synthehr.io import check_target
     from synthehr.modes.constraints import Rules
@@ -103,8 +132,17 @@ def report(
     if releasable:
         _check_asked(asked, real, synthetic)
         return _write(_releasable(synthetic, reading, model), output, json, force)
-    found: Report | VisitEvaluation
-    if time is not None:
+    found: Report | VisitEvaluation | ImageEvaluation
+    if are_images(real, synthetic) or image_column is not None:
+        found = assess_images(
+            real, synthetic, asked | {"--model": model}, image_column=image_column,
+            features=features, reading_sheet=reading_sheet, force=force, tell=say,
+        )  # fmt: skip
+    elif features is not None or reading_sheet is not None:
+        raise ConfigError(
+            "--features and --reading-sheet are for images", hint="leave them out for tables"
+        )
+    elif time is not None:
         found = assess_visits(real, synthetic, reading, {**asked, "--model": model})
     else:
         found = assess(
@@ -151,7 +189,10 @@ def _releasable(synthetic: Path, reading: list[str] | None, model: Path | None) 
 
 
 def _write(
-    found: Report | ReleasableReport | VisitEvaluation, output: Path, json: str | None, force: bool
+    found: Report | ReleasableReport | VisitEvaluation | ImageEvaluation,
+    output: Path,
+    json: str | None,
+    force: bool,
 ) -> None:
     found.to_html(output, force=force)
     if json == "-":
