@@ -18,7 +18,9 @@ from synthehr.io.images import ImageSource, read_images
 from synthehr.run.images.latents import compression_rate
 
 QUICK = {"train": {"steps": 6, "evaluations": 1, "warmup": 1, "batch_size": 16}}
-WORDS = [word for key, value in QUICK["train"].items() for word in ("--set", f"train.{key}={value}")]
+WORDS = [
+    word for key, value in QUICK["train"].items() for word in ("--set", f"train.{key}={value}")
+]
 SETTINGS = {**QUICK, "model": {"width": 8}}
 
 
@@ -128,7 +130,7 @@ def test_latents_compress_rebuild_and_lead_from_one_image_to_the_next(
     assert compressor.reconstruct(source).shape == (12, 1, 16, 16)
     walk = compressor.interpolate(source, steps=4)
     assert walk.shape == (11, 4, 1, 16, 16)
-    np.testing.assert_array_equal(walk[:, -1][:-1], walk[:, 0][1:])
+    np.testing.assert_array_equal(walk[:, 0], compressor.reconstruct(source)[:-1])
     assert compression_rate(compressor.artifact) == 256 / compressor.artifact.config.latent
 
 
@@ -200,7 +202,9 @@ def test_translate_repair_and_score(
     small = ["--set", "model.width=8", *WORDS, "--seed", "1", "--quiet"]
     turn, keep = tmp_path / "turn.synthehr", tmp_path / "keep.synthehr"
     assert run(capsys, "fit", folder, "--model", "cyclegan", "-o", turn, *small).code == 0
-    done = run(capsys, "translate", turn, folder / "clear", "-o", tmp_path / "there", "--to", "lesion")
+    done = run(
+        capsys, "translate", turn, folder / "clear", "-o", tmp_path / "there", "--to", "lesion"
+    )
     assert done.code == 0, done.err
     assert "there and back" in done.err
     names = read_images(tmp_path / "there").records

@@ -387,13 +387,22 @@ def test_tables_that_do_not_fit(tmp_path, names, match, as_path):
 
 def test_columns_that_are_not_there(tmp_path):
     folder(tmp_path, EIGHT)
-    pq.write_table(pa.table({"x": EIGHT}), tmp_path / "t.parquet")
+    stems = [name.removesuffix(".png") for name in EIGHT]
+    pq.write_table(pa.table({"x": stems}), tmp_path / "t.parquet")
     labels = tmp_path / "t.parquet"
     _refused("no column of the table is named as images are", tmp_path, labels=labels)
     _refused("the table has no column y", tmp_path, labels=labels, image_column="y")
     _refused("there is no table", tmp_path, image_column="x")
     _refused("no column who", tmp_path, labels=labels, image_column="x", patient="who")
     assert len(read_images(tmp_path, labels=labels, image_column="x")) == 8
+
+
+def test_a_column_is_one_of_images_where_each_cell_names_a_picture(tmp_path):
+    folder(tmp_path, EIGHT)
+    pq.write_table(pa.table({"scan": EIGHT, "age": range(8)}), tmp_path / "t.parquet")
+    assert read_images(tmp_path, labels=tmp_path / "t.parquet").records["age"].to_pylist() == [
+        *range(8)
+    ]
 
 
 def test_masks_that_do_not_fit(tmp_path):

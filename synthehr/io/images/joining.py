@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
@@ -19,6 +22,7 @@ TABLES = (
     "records.parquet", "metadata.parquet", "metadata.csv", "labels.parquet", "labels.csv",
 )  # fmt: skip
 _IMAGES = ("image", "file_name", "filename", "image_path", "image_file", "path", "file")
+_ENDING = r"\.(png|jpe?g|tiff?|dcm|nii|nii\.gz)$"
 _MASKS = ("mask", "mask_path", "mask_file", "mask_name")
 
 
@@ -38,13 +42,23 @@ def find_column(table: pa.Table, asked: str | None, *, needed: bool = True) -> s
                 f"{nearest(asked, tuple(table.column_names))}.",
             )
         return asked
-    found = next((name for name in _IMAGES if name in table.column_names), None)
+    named = (name for name in _IMAGES if name in table.column_names)
+    told = filter(partial(_names_pictures, table), table.column_names)
+    found = next(chain(named, told), None)
     if found is None and needed:
         raise InputError(
             "no column of the table is named as images are",
             hint="Say which holds their file names with --image-column.",
         )
     return found
+
+
+def _names_pictures(table: pa.Table, name: str) -> bool:
+    """Whether each cell of a column ends as the name of a picture does."""
+    cells = table[name]
+    if name in _MASKS or not is_text(cells.type) or not len(cells) or cells.null_count:
+        return False
+    return bool(pc.all(pc.match_substring_regex(cells, _ENDING, ignore_case=True)).as_py())
 
 
 def mask_column(table: pa.Table) -> str | None:

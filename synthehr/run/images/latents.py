@@ -42,7 +42,8 @@ def interpolated(artifact: ImageArtifact, source: ImageSource, steps: int) -> ND
     Returns
     -------
     ndarray of shape (N - 1, steps, C, H, W)
-        The first of the steps is an image, the last the one after it.
+        The first of the steps is an image as it is rebuilt, the last the one after it, told the
+        columns of the first.
     """
     pixels, codes = seen(artifact, source)
     latents = artifact.model.embed(pixels, codes)
