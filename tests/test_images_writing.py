@@ -136,6 +136,16 @@ def test_no_image_is_lost_whatever_its_split(tmp_path):
     assert back.records["split"].to_pylist() == splits and (_pixels(back) == pixels).all()
 
 
+def test_arrays_are_compressed_and_the_same_each_time(tmp_path):
+    layout = dataclasses.replace(LAYOUT, kind="npz")
+    pixels, table = np.zeros((50, 1, 64, 64), np.uint8), pa.table({"age": range(50)})
+    for name in ("a", "b"):
+        write_images(tmp_path / name, pixels, table, layout)
+    whole = (tmp_path / "a" / "images.npz").read_bytes()
+    assert whole == (tmp_path / "b" / "images.npz").read_bytes()
+    assert len(whole) < pixels.size / 50
+
+
 def test_labels_cannot_lead_out_of_the_folder(tmp_path):
     labels = ["../../up", "/root", "a/b", "a_b", ".hidden", None, "", "ä ö"]
     pixels, _ = phantoms(8)

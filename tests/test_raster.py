@@ -189,6 +189,19 @@ def _never(rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
     raise AssertionError("the images were looked at")
 
 
+def test_each_patient_can_have_his_own_scale():
+    pixels, _ = phantoms(24, "float32")
+    gains = np.repeat(np.geomspace(1, 1000, 12), 2).astype(np.float32)
+    own = pa.array(np.repeat(np.arange(12), 2))
+    source = _source(pixels * gains[:, None, None, None], patient=own)
+    raster = Raster.settle(source, RasterConfig(scale="patient"))
+    assert Raster.from_json(raster.to_json()) == raster
+    cells = raster.encode(source)
+    even = raster.encode(_source(pixels, patient=own))
+    assert np.abs(cells.astype(int) - even).max() <= 1
+    assert (cells.reshape(12, -1).max(axis=1) == 32767).all()
+
+
 def test_images_without_contrast_have_no_scale():
     with pytest.raises(InputError, match="no contrast"):
         Raster.settle(_source(np.full((3, 1, 8, 8), 2.5, np.float32)))
@@ -208,6 +221,7 @@ def test_a_raster_survives_json_and_a_damaged_one_is_refused():
         {"dtype": "object"},
         {"values": [2, 1]},
         {"fit": "x"},
+        {"scale": "x"},
         {"more": 1},
     ):
         with pytest.raises(ArtifactError, match="damaged"):
@@ -215,7 +229,14 @@ def test_a_raster_survives_json_and_a_damaged_one_is_refused():
 
 
 def test_choices_that_make_no_sense():
-    for wrong in ({"size": 4}, {"size": 5000}, {"fit": "x"}, {"channels": 5}, {"limits": (1, 1)}):
+    for wrong in (
+        {"size": 4},
+        {"size": 5000},
+        {"fit": "x"},
+        {"channels": 5},
+        {"limits": (1, 1)},
+        {"scale": "x"},
+    ):
         with pytest.raises(ConfigError):
             RasterConfig(**wrong)
     for window in ("heart", "1/0", "-5/3", "nan/2", "50"):

@@ -6,14 +6,20 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.encode.planes import FITS, Fit, fitted, with_channels
-from synthehr.encode.raster_config import LARGEST, RasterConfig
-from synthehr.encode.raster_scale import mask_values, shared_limits, used_bits, window_of
+from synthehr.encode.raster_config import LARGEST, SCALES, RasterConfig
+from synthehr.encode.raster_scale import (
+    mask_values,
+    own_limits,
+    shared_limits,
+    used_bits,
+    window_of,
+)
 from synthehr.errors import ArtifactError, ConfigError, InputError
 from synthehr.io.images.source import DTYPES, HOUNSFIELD, ImageSource
 
@@ -40,6 +46,8 @@ class Raster:
     low, high : tuple of float
         In the units of the file, what 0 and `top` stand for: of each window, or of all
         channels.
+    scale : {"shared", "patient"}
+        Whether images are encoded by `low` and `high`, or by their patient's own limits.
     top : int
         Largest encoded value: 255 (uint8) or 32767 (int16). A range of 16 bits loses its last.
     dtype : {"uint8", "uint16", "int16", "float32"}
@@ -54,6 +62,7 @@ class Raster:
     windows: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    scale: Literal["shared", "patient"]
     top: int
     dtype: str
     values: tuple[int, ...] = ()
@@ -121,6 +130,7 @@ class Raster:
             windows=config.windows,
             low=tuple(low for low, _ in limits),
             high=tuple(high for _, high in limits),
+            scale=config.scale,
             top=255 if layout.dtype == "uint8" else 32767,
             dtype=layout.dtype,
             values=declared or mask_values(source, config.rare_patients),
@@ -152,8 +162,14 @@ class Raster:
                 hint="Give the masks too.",
             )
         cells = np.zeros((len(source), *self.shape), dtype=self.stored)
+        n = (len(source), 1)
+        if self.scale == "patient":
+            low, high = (limit.reshape(n) for limit in own_limits(source))
+        else:
+            low = np.tile(np.array(self.low, dtype=np.float32), n)
+            high = np.tile(np.array(self.high, dtype=np.float32), n)
         for row, image in enumerate(source.images()):
-            cells[row, : self.channels] = self._encoded(image)
+            cells[row, : self.channels] = self._encoded(image, low[row], high[row])
         if self.values and masks is not None:
             for row, mask in enumerate(masks):
                 cells[row, self.channels :] = self._one_hot(mask)
@@ -229,6 +245,7 @@ class Raster:
             and 1 <= self.channels <= 64
             and self.fit in FITS
             and self.top in (255, 32767)
+            and self.scale in SCALES
             and self.dtype in DTYPES
             and len(self.low) == len(self.high) == parts
             and (not self.windows or self.channels == parts)
@@ -241,9 +258,11 @@ class Raster:
             and list(self.values) == sorted(set(self.values))
         )
 
-    def _encoded(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Encode one image (C, H, W)."""
-        plain = self.top == 255 and (self.low, self.high) == ((0.0,), (255.0,))
+    def _encoded(
+        self, image: NDArray[Any], low: NDArray[np.float32], high: NDArray[np.float32]
+    ) -> NDArray[Any]:
+        """Encode one image (C, H, W) between limits, one for each window or for all channels."""
+        plain = self.top == 255 and (low.tolist(), high.tolist()) == ([0.0], [255.0])
         if plain and image.shape == (self.channels, self.size, self.size):
             return image
         wide = image.astype(np.float32)
@@ -254,9 +273,7 @@ class Raster:
             )
         if not self.windows:
             wide = with_channels(wide, self.channels)
-        shape = (-1, 1, 1)
-        low = np.array(self.low, dtype=np.float32).reshape(shape)
-        high = np.array(self.high, dtype=np.float32).reshape(shape)
+        low, high = low[:, None, None], high[:, None, None]
         shares = np.clip((wide - low) / (high - low), 0.0, 1.0)
         framed = np.stack([fitted(plane, self.size, self.fit, smooth=True) for plane in shares])
         return np.rint(np.clip(framed, 0.0, 1.0) * self.top).astype(self.stored)

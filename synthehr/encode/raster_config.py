@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from synthehr.encode.planes import FITS, Fit
 from synthehr.encode.raster_scale import window_of
 from synthehr.errors import ConfigError
 
 LARGEST = 1024
+SCALES = ("shared", "patient")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,9 @@ class RasterConfig:
     rare_patients : int
         A limit of the scale, or a value of masks, is kept only where at least this many
         patients reach it.
+    scale : {"shared", "patient"}
+        Whether all images have one scale, or those of each patient his own (MR has no unit):
+        then decoded images are in the shared one.
     limits : tuple of float
         What is dark and what is bright, in the unit of the file; none is found out. Limits
         and values that are declared touch no image, as differential privacy asks for.
@@ -43,6 +48,7 @@ class RasterConfig:
     windows: tuple[str, ...] = ()
     channels: int = 0
     rare_patients: int = 10
+    scale: Literal["shared", "patient"] = "shared"
     limits: tuple[float, ...] = ()
     mask_values: tuple[int, ...] = ()
 
@@ -62,7 +68,12 @@ class RasterConfig:
             raise ConfigError(
                 "limits must be two numbers, the darker first", hint="such as (0, 4095)"
             )
-        if self.limits and self.windows:
-            raise ConfigError("limits and windows exclude each other", hint="Give one of them.")
+        if self.scale not in SCALES:
+            raise ConfigError("scale must be shared or patient", hint="leave it at shared")
+        if bool(self.limits) + bool(self.windows) + (self.scale == "patient") > 1:
+            raise ConfigError(
+                "limits, windows and a scale for each patient exclude each other",
+                hint="Give one of them.",
+            )
         for window in self.windows:
             window_of(window)
