@@ -168,6 +168,7 @@ class CycleGAN(ImageModel):
 
     Config: ClassVar[type] = CycleGANConfig
     draws: ClassVar[bool] = False
+    not_private: ClassVar[str] = "its generators see patients' images, and it draws none"
 
     pool: Tensor
     pooled: Tensor

@@ -29,12 +29,19 @@ class ImageBatch(NamedTuple):
         The source of all randomness of this step, seeded by the loop.
     filled : Tensor of shape (B,), bool, or None
         Under differential privacy: which images are there, as of `synthehr.models.base.Batch`.
+    asked : Tensor of shape (M, 2, D), int64, or None
+        Likewise columns that are nobody's, for images to be drawn.
     """
 
     pixels: Tensor
     codes: Tensor
     generator: torch.Generator
     filled: Tensor | None = None
+    asked: Tensor | None = None
+
+    def present(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """Leave the blanks out of tensors (B, …); when that is lawful says `Batch.present`."""
+        return rows if self.filled is None else tuple(row[self.filled] for row in rows)
 
 
 @final
@@ -100,6 +107,8 @@ class ImageModel(nn.Module, ABC):
         Whether images are drawn by what their columns say. If not, columns are left out.
     draws : bool
         Whether it draws images at all.
+    not_private : str
+        Why differential privacy is out of the question; empty where it is not.
     private_settings, private_only : mapping
         As of `synthehr.models.base.Model`.
 
@@ -113,6 +122,7 @@ class ImageModel(nn.Module, ABC):
     columns: Model | None
     uses_columns: ClassVar[bool] = True
     draws: ClassVar[bool] = True
+    not_private: ClassVar[str] = ""
     private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     private_only: ClassVar[Mapping[str, Any]] = {}
 

@@ -91,7 +91,9 @@ def _product_norms(layer: Convolution, cut: Tensor, beside: Tensor) -> Tensor:
         rows, layer.kernel_size, layer.dilation, _padding(layer), layer.stride
     )
     places = beside.flatten(0, -4).flatten(2)
-    x, gradient = (part.mT.reshape(len(cut), -1, part.shape[1]) for part in (patches, places))
+    # Counted, not left to reshape, which cannot tell the places of no records.
+    count = math.prod(cut.shape[1:-3]) * patches.shape[2]
+    x, gradient = (part.mT.reshape(len(cut), count, part.shape[1]) for part in (patches, places))
     return product_norms(x, gradient)
 
 

@@ -68,7 +68,8 @@ class Plan:
     Attributes
     ----------
     columns, pairs : Gaussian
-        Of the noisy marginals of columns, and of pairs of them.
+        Of the noisy marginals of columns, and of pairs of them; of endless noise where there are
+        no columns.
     training : Gaussian
         Of DP-SGD: noise, rate and steps.
     overflow : Bounded
@@ -152,7 +153,7 @@ def planned(
     config : PrivacyConfig
         How.
     questions : int
-        Histograms that are asked for.
+        Histograms that are asked for; where there are none, training has the whole budget.
     steps, batch_size, looks : int
         Of training; how often a step looks at its batch.
 
@@ -165,11 +166,13 @@ def planned(
         budget.epsilon, budget.delta, lambda noise: [Gaussian(noise_multiplier=noise)]
     )
     of_columns = ONE_WAY * config.marginals
-    most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / questions)
+    most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / max(questions, 1))
     if whole is None or whole > most_noise:
         raise _too_little(budget, most_noise, whole)
-    columns = Gaussian(noise_multiplier=whole / math.sqrt(of_columns))
-    pairs = Gaussian(noise_multiplier=whole / math.sqrt(config.marginals - of_columns))
+    columns = Gaussian(noise_multiplier=whole / math.sqrt(of_columns) if questions else math.inf)
+    of_pairs = config.marginals - of_columns
+    pairs = Gaussian(noise_multiplier=whole / math.sqrt(of_pairs) if questions else math.inf)
+    measured = [columns, pairs] if questions else []
     rate = min(1.0, batch_size / budget.patients)
     slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
     overflow = Bounded(epsilon=0.0, delta=chance)
@@ -177,8 +180,7 @@ def planned(
         budget.epsilon,
         budget.delta,
         lambda noise: [
-            columns,
-            pairs,
+            *measured,
             Gaussian(noise_multiplier=noise, rate=rate, times=steps),
             overflow,
         ],
