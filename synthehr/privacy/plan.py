@@ -68,8 +68,8 @@ class Plan:
     Attributes
     ----------
     columns, pairs : Gaussian
-        Of the noisy marginals of columns, and of pairs of them; of endless noise where there are
-        no columns.
+        Of the noisy marginals of columns, and of pairs of them; of endless noise where they are
+        not asked for.
     training : Gaussian
         Of DP-SGD: noise, rate and steps.
     overflow : Bounded
@@ -139,6 +139,7 @@ def planned(
     steps: int,
     batch_size: int,
     looks: int,
+    with_pairs: bool = True,
 ) -> Plan:
     """Share a budget out.
 
@@ -156,6 +157,8 @@ def planned(
         Histograms that are asked for; where there are none, training has the whole budget.
     steps, batch_size, looks : int
         Of training; how often a step looks at its batch.
+    with_pairs : bool
+        Whether pairs of columns are counted; if not, single ones have all of their share.
 
     Raises
     ------
@@ -165,14 +168,13 @@ def planned(
     whole = noise_multiplier(
         budget.epsilon, budget.delta, lambda noise: [Gaussian(noise_multiplier=noise)]
     )
-    of_columns = ONE_WAY * config.marginals
+    of_columns = ONE_WAY * config.marginals if with_pairs else config.marginals
     most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / max(questions, 1))
     if whole is None or whole > most_noise:
         raise _too_little(budget, most_noise, whole)
-    columns = Gaussian(noise_multiplier=whole / math.sqrt(of_columns) if questions else math.inf)
-    of_pairs = config.marginals - of_columns
-    pairs = Gaussian(noise_multiplier=whole / math.sqrt(of_pairs) if questions else math.inf)
-    measured = [columns, pairs] if questions else []
+    columns = _share(whole, of_columns if questions else 0.0)
+    pairs = _share(whole, config.marginals - of_columns if questions else 0.0)
+    measured = [each for each in (columns, pairs) if math.isfinite(each.noise_multiplier)]
     rate = min(1.0, batch_size / budget.patients)
     slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
     overflow = Bounded(epsilon=0.0, delta=chance)
@@ -191,6 +193,11 @@ def planned(
     return Plan(
         columns=columns, pairs=pairs, training=training, overflow=overflow, slots=slots, looks=looks
     )
+
+
+def _share(whole: float, share: float) -> Gaussian:
+    """Give the mechanism that has a share of the budget; endless noise where it has none."""
+    return Gaussian(noise_multiplier=whole / math.sqrt(share) if share > 0 else math.inf)
 
 
 def _too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:

@@ -129,7 +129,8 @@ def prepare_private_images(
     )
     domains = domains_of(settled, table.schema)
     sizes = {"steps": training.steps, "batch_size": training.batch_size}
-    plan = planned(budget, privacy, questions=questions(domains, False), looks=1, **sizes)
+    asked = {"questions": questions(domains, False), "with_pairs": len(domains) > 1}
+    plan = planned(budget, privacy, looks=1, **asked, **sizes)
     check_number(len(source) if owners is None else int(owners.max()) + 1, budget)
     measured = _measured(table, settled, owners, budget, plan, options)
     encoder = ImageEncoder(raster, measured.encoder)
@@ -341,14 +342,16 @@ def _measured(
         with_numbers=False,
     )
     encoder = encoder_of(found.table, None, schema, table.schema, ENCODING)
+    several = len(encoder.fields) > 1
     pairs, of_pairs = measure_pairs(
         encoder.encode(table)[:, 0],
         encoder.fields,
         owners,
         rows=rows,
-        multiplier=plan.pairs.noise_multiplier,
+        multiplier=plan.pairs.noise_multiplier if several else 1.0,
     )
-    return MeasuredColumns(encoder, encoder.encode(found.table), pairs, (found.entry, of_pairs))
+    entries = (found.entry, of_pairs) if several else (found.entry,)
+    return MeasuredColumns(encoder, encoder.encode(found.table), pairs, entries)
 
 
 def _public(raster: Raster) -> tuple[str, ...]:
