@@ -109,6 +109,8 @@ class ImageModel(nn.Module, ABC):
         Whether it draws images at all.
     not_private : str
         Why differential privacy is out of the question; empty where it is not.
+    looks_once : bool
+        Whether all that images say to it is a mean of `contributions`, which `settle` takes.
     private_settings, private_only : mapping
         As of `synthehr.models.base.Model`.
 
@@ -123,6 +125,7 @@ class ImageModel(nn.Module, ABC):
     uses_columns: ClassVar[bool] = True
     draws: ClassVar[bool] = True
     not_private: ClassVar[str] = ""
+    looks_once: ClassVar[bool] = False
     private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     private_only: ClassVar[Mapping[str, Any]] = {}
 
@@ -170,6 +173,14 @@ class ImageModel(nn.Module, ABC):
     def begin(self, images: Images, generator: torch.Generator) -> None:
         """Learn what is learned before training, from the images trained on."""
 
+    def contributions(self, images: Images, index: Tensor) -> Tensor:
+        """Give what each image at an index adds to a sum, (k, E); none is longer than 1."""
+        raise _not_once()
+
+    def settle(self, mean: Tensor) -> None:
+        """Take the mean of all contributions, (E,), before training."""
+        raise _not_once()
+
     def finish(self, images: Images) -> None:
         """Do what is left to do after training, with the images trained on."""
 
@@ -192,6 +203,12 @@ class ImageModel(nn.Module, ABC):
         raise ConfigError(
             "this model cannot translate images", hint="fit two domains with --model cyclegan"
         )
+
+
+def _not_once() -> ConfigError:
+    return ConfigError(
+        "this model looks at images in every step", hint="fit with --model image-merf"
+    )
 
 
 def _cannot(what: str) -> ConfigError:

@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_weight
 
 from synthehr.errors import ConfigError
 from synthehr.privacy.products import Gradients, product_norms, squares
@@ -102,7 +103,7 @@ def _padding(layer: Convolution) -> tuple[int, ...]:
 
 
 def _weight_sum(layer: Convolution, cut: Tensor, beside: Tensor) -> Tensor:
-    return nn.grad.conv2d_weight(
+    return conv2d_weight(
         cut.flatten(0, -4),
         layer.weight.shape,
         beside.flatten(0, -4),

@@ -13,7 +13,7 @@ from synthehr.errors import ConfigError
 from synthehr.privacy.accountant import epsilon, noise_multiplier
 from synthehr.privacy.config import PrivacyConfig
 from synthehr.privacy.ledger import TRAINING, Entry, suggested_delta
-from synthehr.privacy.mechanisms import Bounded, Gaussian
+from synthehr.privacy.mechanisms import Bounded, Gaussian, Mechanism
 from synthehr.privacy.slots import slots_for
 
 MOST_BEYOND = 1.05
@@ -61,7 +61,7 @@ class Budget:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Plan:
     """The mechanisms of a fit.
 
@@ -78,6 +78,8 @@ class Plan:
         Records of a batch, filled or not.
     looks : int
         How often a step looks at its batch.
+    what : str
+        What the ledger calls training.
     """
 
     columns: Gaussian
@@ -86,6 +88,7 @@ class Plan:
     overflow: Bounded
     slots: int
     looks: int
+    what: str = TRAINING
 
     @property
     def noise_of_a_look(self) -> float:
@@ -97,9 +100,10 @@ class Plan:
         return self.training.noise_multiplier * math.sqrt(self.looks)
 
     @property
-    def of_training(self) -> tuple[Entry, Entry]:
+    def of_training(self) -> tuple[Entry, ...]:
         """What training owes to the ledger."""
-        return Entry(TRAINING, self.training), Entry("batches without room", self.overflow)
+        spent = Entry(self.what, self.training)
+        return (spent, Entry("batches without room", self.overflow)) if self.slots else (spent,)
 
 
 def check_asked(epsilon: float, delta: float) -> None:
@@ -140,6 +144,7 @@ def planned(
     batch_size: int,
     looks: int,
     with_pairs: bool = True,
+    once: str = "",
 ) -> Plan:
     """Share a budget out.
 
@@ -159,6 +164,9 @@ def planned(
         Of training; how often a step looks at its batch.
     with_pairs : bool
         Whether pairs of columns are counted; if not, single ones have all of their share.
+    once : str
+        What is looked at once, and then in no step: it has all that marginals leave. Empty where
+        steps look at records.
 
     Raises
     ------
@@ -174,25 +182,26 @@ def planned(
         raise _too_little(budget, most_noise, whole)
     columns = _share(whole, of_columns if questions else 0.0)
     pairs = _share(whole, config.marginals - of_columns if questions else 0.0)
-    measured = [each for each in (columns, pairs) if math.isfinite(each.noise_multiplier)]
+    measured: list[Mechanism] = [
+        each for each in (columns, pairs) if math.isfinite(each.noise_multiplier)
+    ]
     rate = min(1.0, batch_size / budget.patients)
-    slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
-    overflow = Bounded(epsilon=0.0, delta=chance)
+    slots, overflow = 0, Bounded(epsilon=0.0, delta=0.0)
+    if once:
+        rate, steps = 1.0, 1
+    else:
+        slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
+        overflow = Bounded(epsilon=0.0, delta=chance)
+        measured.append(overflow)
     found = noise_multiplier(
         budget.epsilon,
         budget.delta,
-        lambda noise: [
-            *measured,
-            Gaussian(noise_multiplier=noise, rate=rate, times=steps),
-            overflow,
-        ],
+        lambda noise: [*measured, Gaussian(noise_multiplier=noise, rate=rate, times=steps)],
     )
     if found is None:
         raise _too_little(budget, most_noise, whole)
     training = Gaussian(noise_multiplier=found, rate=rate, times=steps)
-    return Plan(
-        columns=columns, pairs=pairs, training=training, overflow=overflow, slots=slots, looks=looks
-    )
+    return Plan(columns, pairs, training, overflow, slots, looks, once or TRAINING)
 
 
 def _share(whole: float, share: float) -> Gaussian:

@@ -19,7 +19,7 @@ from synthehr.run.declared import ENCODING, refuse_resume
 from synthehr.run.fitting import versions
 from synthehr.run.images.artifact import ImageArtifact
 from synthehr.run.images.preparation import ImagePreparation
-from synthehr.run.images.private import train_private_images
+from synthehr.run.images.private_training import train_private_images
 from synthehr.run.images.scoring import unusual
 from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived
 from synthehr.train import Callback, History, Runtime, train
@@ -130,6 +130,7 @@ def _record(prepared: ImagePreparation, history: History, ledger: Ledger | None)
         "encoding": asdict(EncodeConfig() if ledger is None else ENCODING),
         "raster": asdict(prepared.raster),
         "steps": history.steps,
+        "free_steps": history.steps if ledger is not None and prepared.model.looks_once else 0,
         "best_step": history.best_step,
         "stopped_by": history.stopped_by,
         "precision": history.precision,
