@@ -173,6 +173,11 @@ class ImageModel(nn.Module, ABC):
     def begin(self, images: Images, generator: torch.Generator) -> None:
         """Learn what is learned before training, from the images trained on."""
 
+    @property
+    def width_of_mean(self) -> int:
+        """How many numbers a contribution has."""
+        raise _not_once()
+
     def contributions(self, images: Images, index: Tensor) -> Tensor:
         """Give what each image at an index adds to a sum, (k, E); none is longer than 1."""
         raise _not_once()

@@ -130,6 +130,11 @@ class ImageMERF(ImageModel):
         total = sum(self.contributions(images, part).sum(0) for part in parts)
         self.settle(torch.as_tensor(total) / max(len(images), 1))
 
+    @property
+    def width_of_mean(self) -> int:
+        """How many numbers a contribution has."""
+        return self.mean.numel()
+
     @torch.no_grad()
     def contributions(self, images: Images, index: Tensor) -> Tensor:
         """Give what each image at an index adds to the sum, (k, E); none is longer than 1."""

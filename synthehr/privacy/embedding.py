@@ -5,6 +5,7 @@ Harder, Adamczewski and Park 2021, arXiv:2002.11603.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,9 +14,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synthehr.privacy import noise
+from synthehr.privacy.plan import Budget, too_little
 
 ROWS = 256
 """Vectors that are held at a time."""
+MOST_NOISE_OF_A_MEAN = 0.25
+"""Length of a mean's noise, at most; what it drowns is no longer than 1."""
+
+
+def refuse_drowned(budget: Budget, multiplier: float, width: int) -> None:
+    """Refuse a budget whose noise drowns the mean.
+
+    Parameters
+    ----------
+    budget : Budget
+        What may be spent.
+    multiplier : float
+        Standard deviation of the noise of each number of the sum.
+    width : int
+        How many numbers these are.
+
+    Raises
+    ------
+    ConfigError
+        Naming the smallest ε, and the smallest number of patients, that could work.
+    """
+    most = MOST_NOISE_OF_A_MEAN * budget.patients / math.sqrt(width)
+    if multiplier > most:
+        raise too_little(budget, most, multiplier)
 
 
 def noisy_sum(

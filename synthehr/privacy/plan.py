@@ -179,7 +179,7 @@ def planned(
     of_columns = ONE_WAY * config.marginals if with_pairs else config.marginals
     most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / max(questions, 1))
     if whole is None or whole > most_noise:
-        raise _too_little(budget, most_noise, whole)
+        raise too_little(budget, most_noise, whole)
     columns = _share(whole, of_columns if questions else 0.0)
     pairs = _share(whole, config.marginals - of_columns if questions else 0.0)
     measured: list[Mechanism] = [
@@ -199,7 +199,7 @@ def planned(
         lambda noise: [*measured, Gaussian(noise_multiplier=noise, rate=rate, times=steps)],
     )
     if found is None:
-        raise _too_little(budget, most_noise, whole)
+        raise too_little(budget, most_noise, whole)
     training = Gaussian(noise_multiplier=found, rate=rate, times=steps)
     return Plan(columns, pairs, training, overflow, slots, looks, once or TRAINING)
 
@@ -209,19 +209,18 @@ def _share(whole: float, share: float) -> Gaussian:
     return Gaussian(noise_multiplier=whole / math.sqrt(share) if share > 0 else math.inf)
 
 
-def _too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:
+def too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:
+    """Say that the whole budget's noise is more than may be, and what could work."""
     least = epsilon([Gaussian(noise_multiplier=most_noise)], budget.delta)
-    patients = (
-        "more" if whole is None else f"{_round_up(budget.patients * whole / most_noise):,.0f}"
-    )
+    patients = "more" if whole is None else f"{round_up(budget.patients * whole / most_noise):,.0f}"
     return ConfigError(
         f"{budget.patients:,} patients are too few for ε = {budget.epsilon:g}: the noise would "
         "drown them",
-        hint=f"--epsilon {_round_up(least):g} could work, and so could {patients} patients",
+        hint=f"--epsilon {round_up(least):g} could work, and so could {patients} patients",
     )
 
 
-def _round_up(value: float) -> float:
-    """Round up to two digits."""
+def round_up(value: float) -> float:
+    """Round a positive number up to two digits."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return round(math.ceil(value / unit) * unit, 10)

@@ -21,10 +21,13 @@ from synthehr.encode.table import TableEncoder
 from synthehr.io import Source
 from synthehr.io.images import ImageSource
 from synthehr.models.image_base import ImageModel
+from synthehr.privacy.config import PrivacyConfig
+from synthehr.privacy.embedding import refuse_drowned
 from synthehr.privacy.ledger import Entry
 from synthehr.privacy.measure import domains_of, measure, questions
 from synthehr.privacy.pairs import PairMarginals, measure_pairs
 from synthehr.privacy.plan import Budget, Plan, planned, private_training
+from synthehr.privacy.steps import refuse_few_steps
 from synthehr.run.choices import Options, image_class
 from synthehr.run.declared import (
     ENCODING,
@@ -114,7 +117,7 @@ def prepare_private_images(
     owners = _owners(source)
     counted = table if table.num_columns else source.records
     settled, budget, ledger = declared(whole, counted, owners, options.privacy)
-    training = _training(cls, budget, options)
+    training = _training(cls, budget, privacy, options)
     domains = domains_of(settled, table.schema)
     plan = planned(
         budget,
@@ -130,6 +133,8 @@ def prepare_private_images(
     measured = _measured(table, settled, owners, budget, plan, options)
     encoder = ImageEncoder(raster, measured.encoder)
     model, config = built_images(cls, encoder.fields, budget.patients, options)
+    if cls.looks_once:
+        refuse_drowned(budget, plan.training.noise_multiplier, model.width_of_mean)
     looks = 1 if cls.looks_once else rehearse_images(model, encoder.fields)
     images = images_of(encoder.encode(source))
     part = PrivatePart(
@@ -160,13 +165,23 @@ def prepare_private_images(
     return prepared
 
 
-def _training(cls: type[ImageModel], budget: Budget, options: Options) -> TrainConfig:
-    """Choose how to train from what is public."""
+def _training(
+    cls: type[ImageModel], budget: Budget, privacy: PrivacyConfig, options: Options
+) -> TrainConfig:
+    """Choose how to train from what is public, and refuse a budget that allows too few steps."""
     chosen = options.settings.get("train", {})
     if cls.looks_once:
         fields = ImageFields(1, 0, 1, 255, ())
         return apply(cls.train_config(fields, budget.patients, cls.Config()), chosen)
-    return private_training(budget, {**cls.private_settings.get("train", {}), **chosen})
+    usual = {**cls.private_settings.get("train", {}), **chosen}
+
+    def batch_size(patients: int) -> int:
+        most = private_training(replace(budget, patients=patients), {}).batch_size
+        wanted = usual.get("batch_size", most)
+        return wanted if "batch_size" in chosen else min(most, wanted)
+
+    refuse_few_steps(budget, batch_size, 1 - privacy.marginals)
+    return private_training(budget, {**usual, "batch_size": batch_size(budget.patients)})
 
 
 def _owners(source: ImageSource) -> NDArray[np.int64] | None:
