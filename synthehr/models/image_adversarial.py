@@ -30,9 +30,9 @@ from synthehr.models.image_nets import ColumnReader, Downward, Upward
 PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "spectral": False}
 """Under differential privacy: the penalty is a second gradient, and norms see whole batches."""
 PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "model": {"width": 16, "critic_steps": 4},
-    "train": {"steps": 1_000, "batch_size": 256, "learning_rate": 1e-3, "betas": (0.0, 0.99)},
-    "privacy": {"marginals": 0.1, "clip": 0.5},
+    "model": {"width": 16, "critic_steps": 3},
+    "train": {"steps": 1_200, "batch_size": 512, "learning_rate": 1e-3, "betas": (0.0, 0.99)},
+    "privacy": {"marginals": 0.1, "clip": 0.1, "rounds": 1},
 }
 FEATURES = 128
 """Length of the vector by which the critic judges."""

@@ -47,10 +47,10 @@ class ImageMERFConfig:
         Images that are drawn in a step.
     """
 
-    width: int = 32
+    width: int = 16
     noise: int = 32
     frequencies: int = 256
-    drawn: int = 256
+    drawn: int = 128
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -77,7 +77,9 @@ class ImageMERF(ImageModel):
 
     Config: ClassVar[type] = ImageMERFConfig
     looks_once: ClassVar[bool] = True
-    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"privacy": {"marginals": 0.2}}
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "privacy": {"marginals": 0.2, "rounds": 1}
+    }
 
     mean: Tensor
     classes: Tensor

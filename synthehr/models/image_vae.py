@@ -74,6 +74,20 @@ class ImageVAE(ImageModel):
     """
 
     Config: ClassVar[type] = ImageVAEConfig
+    # Latents are drawn from the standard normal then, which they have to be near to.
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "model": {
+            "width": 8,
+            "latent": 8,
+            "hidden_share": 0.0,
+            "noise": 0.0,
+            "beta": 4.0,
+            "spread": 0.2,
+            "warmup": 0,
+        },
+        "train": {"steps": 300, "batch_size": 1024, "learning_rate": 3e-3},
+        "privacy": {"marginals": 0.1, "clip": 0.1, "rounds": 1},
+    }
 
     def __init__(self, fields: ImageFields, config: ImageVAEConfig) -> None:
         super().__init__()

@@ -103,7 +103,7 @@ def _padding(layer: Convolution) -> tuple[int, ...]:
 
 
 def _weight_sum(layer: Convolution, cut: Tensor, beside: Tensor) -> Tensor:
-    return conv2d_weight(
+    found = conv2d_weight(
         cut.flatten(0, -4),
         layer.weight.shape,
         beside.flatten(0, -4),
@@ -111,6 +111,8 @@ def _weight_sum(layer: Convolution, cut: Tensor, beside: Tensor) -> Tensor:
         _padding(layer),
         layer.dilation,
     )
+    # In the weight's own order in memory, as an optimiser and a further pass back want it.
+    return torch.empty_like(layer.weight).copy_(found)
 
 
 def _with_bias(layer: Convolution, gradient: Tensor, weight: Tensor) -> Gradients:
