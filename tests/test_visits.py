@@ -191,7 +191,7 @@ def test_what_cannot_be_learned_is_refused() -> None:
         SequenceSynthesizer(settings=QUICK).fit(one_each, patient="patient_id", time="day_min")
     with pytest.raises(InputError, match="20 are the least"):
         SequenceSynthesizer().fit(VISITS.slice(0, 40), patient="patient_id", time="day")
-    with pytest.raises(ConfigError, match="learns tables"):
+    with pytest.raises(ConfigError, match="does not learn visits"):
         SequenceSynthesizer("vae").fit(VISITS, patient="patient_id", time="day")
     with pytest.raises(ConfigError, match="learns visits"):
         Synthesizer("lstm").fit(VISITS)
