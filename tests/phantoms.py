@@ -1,39 +1,79 @@
-"""Drawn images that are nobody's: ellipses, some with a bright lesion; labels and masks known."""
+"""Drawn phantoms: an ellipse with a lesion, its mask, and folders and files of them."""
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
-from synthehr.evaluation.images.records import ImageRecords
-
-
-def phantoms(n: int, seed: int, *, side: int = 16, per_patient: int = 1) -> ImageRecords:
-    """Draw n ellipses on a dark ground; every second patient's has a lesion, masked with 1."""
-    rng = np.random.default_rng(seed)
-    who = np.arange(n) // per_patient
-    labels = (who % 2).astype(np.int64)
-    rows, columns = np.mgrid[:side, :side] / side
-    body = rng.uniform([0.44, 0.44, 0.28, 0.20], [0.56, 0.56, 0.40, 0.32], (n, 4))
-    inside = _ellipse(rows, columns, body)
-    angle, reach = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.1, 0.4, n)
-    size = rng.uniform(0.09, 0.13, n)
-    spot = np.stack([
-        body[:, 0] + reach * body[:, 2] * np.sin(angle),
-        body[:, 1] + reach * body[:, 3] * np.cos(angle),
-        size, size,
-    ], axis=1)  # fmt: skip
-    lesion = _ellipse(rows, columns, spot) & (labels == 1)[:, None, None]
-    shades = rng.uniform(0.35, 0.55, (n, 1, 1))
-    pixels = 0.08 + inside * shades + lesion * 0.3 + rng.normal(0, 0.02, (n, side, side))
-    return ImageRecords(
-        pixels=np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)[:, None],
-        labels=labels,
-        class_names=("well", "lesion"),
-        patients=np.array([f"{seed}-{k}" for k in who]) if per_patient > 1 else None,
-        masks=lesion.astype(np.int64),
-    )
+SECRET = "Doe^Jane"
 
 
-def _ellipse(rows: np.ndarray, columns: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    y, x, high, wide = (part[:, None, None] for part in shape.T)
-    return ((rows - y) / high) ** 2 + ((columns - x) / wide) ** 2 < 1
+def phantoms(
+    n: int, dtype: str = "uint8", channels: int = 1, height: int = 12, width: int = 12
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Draw n images (n, C, H, W) that all differ, and their masks (n, H, W) of 0, 1, 2."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    body = x**2 / 0.8 + y**2 / 0.6 < 1
+    places = rng.uniform(-0.3, 0.3, size=(n, 2, 1, 1))
+    lesion = (x - places[:, 0]) ** 2 + (y - places[:, 1]) ** 2 < 0.06
+    masks = body.astype(np.uint8) + (lesion & body)
+    shares = body * 0.4 + (lesion & body) * 0.5 + rng.uniform(0, 0.1, size=(n, height, width))
+    shares = np.stack([shares * (1 - 0.1 * c) for c in range(channels)], axis=1)
+    if dtype == "float32":
+        return shares.astype(np.float32), masks
+    low, high = {"uint8": (0, 255), "uint16": (0, 4095), "int16": (-1024, 3071)}[dtype]
+    return np.rint(low + shares * (high - low)).astype(dtype), masks
+
+
+def save(path: Path, cells: NDArray[Any], **options: Any) -> None:
+    """Save (C, H, W) or (H, W) pixels with Pillow, in the format of the suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flat = cells[0] if cells.ndim == 3 and len(cells) == 1 else cells
+    whole = flat.transpose(1, 2, 0) if flat.ndim == 3 else flat
+    Image.fromarray(np.ascontiguousarray(whole)).save(path, **options)
+
+
+def folder(root: Path, names: list[str], dtype: str = "uint8", channels: int = 1) -> NDArray[Any]:
+    """Save one phantom under each name, and give their pixels."""
+    pixels, _ = phantoms(len(names), dtype, channels)
+    for name, cells in zip(names, pixels, strict=True):
+        save(root / name, cells)
+    return pixels
+
+
+def dicom(path: Path, cells: NDArray[Any], **attributes: Any) -> None:
+    """Save (H, W), (frames, H, W) or (H, W, 3) stored values as a DICOM file of one Jane Doe."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    head = Dataset()
+    head.file_meta = FileMetaDataset()
+    head.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    head.SOPClassUID, head.SOPInstanceUID = CTImageStorage, generate_uid()
+    head.PatientName, head.PatientID, head.PatientBirthDate = SECRET, SECRET, "19500101"
+    head.StudyInstanceUID = generate_uid(entropy_srcs=[str(attributes.get("PatientID", SECRET))])
+    head.Modality, head.PhotometricInterpretation = "CT", "MONOCHROME2"
+    colour = cells.ndim == 3 and cells.shape[2] == 3
+    head.SamplesPerPixel = 3 if colour else 1
+    if colour:
+        head.PlanarConfiguration = 0
+    head.Rows, head.Columns = cells.shape[:2] if colour else cells.shape[-2:]
+    head.BitsAllocated = head.BitsStored = 8 * cells.dtype.itemsize
+    head.PixelRepresentation = int(cells.dtype.kind == "i")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that no standard allows
+        for name, value in attributes.items():
+            setattr(head, name, value)
+    head.HighBit = head.BitsStored - 1
+    head.PixelData = np.ascontiguousarray(cells).tobytes()
+    head["PixelData"].VR = "OB" if head.BitsAllocated == 8 else "OW"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        head.save_as(path, enforce_file_format=True)

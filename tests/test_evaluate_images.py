@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from phantoms import phantoms
+from lesions import phantoms
 
 from synthehr.errors import ConfigError, InputError
 from synthehr.evaluation.images.copies import exact_copies, exact_repeats

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import refused, run
-from phantoms import phantoms
+from lesions import phantoms
 from PIL import Image
 
 from synthehr.errors import InputError

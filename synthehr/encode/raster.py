@@ -6,63 +6,26 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.encode.planes import FITS, Fit, fitted, with_channels
-from synthehr.encode.raster_scale import mask_values, shared_limits, used_bits, window_of
+from synthehr.encode.raster_config import LARGEST, SCALES, RasterConfig
+from synthehr.encode.raster_scale import (
+    mask_values,
+    own_limits,
+    shared_limits,
+    used_bits,
+    window_of,
+)
 from synthehr.errors import ArtifactError, ConfigError, InputError
 from synthehr.io.images.source import DTYPES, HOUNSFIELD, ImageSource
 
-_NATIVE, _DEFAULT, _LARGEST = 64, 64, 1024
+_NATIVE, _DEFAULT = 64, 64
 # Air to dense bone, the range of 12-bit CT.
 _BODY = (-1024.0, 3071.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RasterConfig:
-    """How images become one array.
-
-    Attributes
-    ----------
-    size : int
-        Height and width in pixels; 0 keeps the native size where images are square and of at
-        most 64 pixels, and takes 64 otherwise.
-    fit : {"crop", "pad", "stretch"}
-        How images that are not square become so: the middle is cut out, dark borders are
-        added, or they are stretched.
-    windows : tuple of str
-        Windows of CT, one channel each: names such as "lung", or "width/level" in the unit
-        of the file.
-    channels : int
-        Channels; 0 keeps them, 1 turns colour to grey, 3 repeats grey.
-    rare_patients : int
-        A limit of the scale, or a value of masks, is kept only where at least this many
-        patients reach it.
-    """
-
-    size: int = 0
-    fit: Fit = "crop"
-    windows: tuple[str, ...] = ()
-    channels: int = 0
-    rare_patients: int = 10
-
-    def __post_init__(self) -> None:
-        if self.size and not 8 <= self.size <= _LARGEST:
-            raise ConfigError(
-                f"the size of images must lie between 8 and {_LARGEST}",
-                hint="for example --set raster.size=64",
-            )
-        if self.fit not in FITS:
-            raise ConfigError("fit must be crop, pad or stretch", hint="--set raster.fit=pad")
-        if self.channels not in (0, 1, 2, 3, 4):
-            raise ConfigError("channels must lie between 0 and 4", hint="leave it at 0")
-        if self.rare_patients < 1:
-            raise ConfigError("rare_patients must be 1 or more", hint="leave it at 10")
-        for window in self.windows:
-            window_of(window)
 
 
 @final
@@ -83,8 +46,10 @@ class Raster:
     low, high : tuple of float
         In the units of the file, what 0 and `top` stand for: of each window, or of all
         channels.
+    scale : {"shared", "patient"}
+        Whether images are encoded by `low` and `high`, or by their patient's own limits.
     top : int
-        Largest encoded value: 255 (uint8) or 32767 (int16).
+        Largest encoded value: 255 (uint8) or 32767 (int16). A range of 16 bits loses its last.
     dtype : {"uint8", "uint16", "int16", "float32"}
         Type of the pixels in the files.
     values : tuple of int
@@ -97,6 +62,7 @@ class Raster:
     windows: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    scale: Literal["shared", "patient"]
     top: int
     dtype: str
     values: tuple[int, ...] = ()
@@ -146,6 +112,8 @@ class Raster:
             _check_windows(source, config)
             limits = [window_of(window) for window in config.windows]
             channels = len(limits)
+        elif config.limits:
+            limits = [(float(config.limits[0]), float(config.limits[1]))]
         elif layout.dtype == "uint8":
             limits = [(0.0, 255.0)]
         elif layout.unit == HOUNSFIELD:
@@ -154,6 +122,7 @@ class Raster:
             limits = [(0.0, 2.0 ** used_bits(source, config.rare_patients) - 1)]
         else:
             limits = [shared_limits(source, config.rare_patients)]
+        declared = tuple(sorted(set(config.mask_values))) if source.load_masks else ()
         return cls(
             size=config.size or (layout.height if square else _DEFAULT),
             channels=channels,
@@ -161,9 +130,10 @@ class Raster:
             windows=config.windows,
             low=tuple(low for low, _ in limits),
             high=tuple(high for _, high in limits),
+            scale=config.scale,
             top=255 if layout.dtype == "uint8" else 32767,
             dtype=layout.dtype,
-            values=mask_values(source, config.rare_patients),
+            values=declared or mask_values(source, config.rare_patients),
         )
 
     def encode(self, source: ImageSource) -> NDArray[Any]:
@@ -192,8 +162,14 @@ class Raster:
                 hint="Give the masks too.",
             )
         cells = np.zeros((len(source), *self.shape), dtype=self.stored)
+        n = (len(source), 1)
+        if self.scale == "patient":
+            low, high = (limit.reshape(n) for limit in own_limits(source))
+        else:
+            low = np.tile(np.array(self.low, dtype=np.float32), n)
+            high = np.tile(np.array(self.high, dtype=np.float32), n)
         for row, image in enumerate(source.images()):
-            cells[row, : self.channels] = self._encoded(image)
+            cells[row, : self.channels] = self._encoded(image, low[row], high[row])
         if self.values and masks is not None:
             for row, mask in enumerate(masks):
                 cells[row, self.channels :] = self._one_hot(mask)
@@ -246,9 +222,10 @@ class Raster:
             If something is missing, unknown or does not fit together.
         """
         try:
-            raster = cls(
-                **{key: tuple(x) if isinstance(x, list) else x for key, x in content.items()}
-            )
+            fields: dict[str, Any] = {
+                key: tuple(x) if isinstance(x, list) else x for key, x in content.items()
+            }
+            raster = cls(**fields)
             sound = raster._is_sound()
         except (TypeError, ValueError, KeyError, AttributeError):
             raster, sound = None, False
@@ -263,11 +240,12 @@ class Raster:
         parts = max(1, len(self.windows))
         return (
             type(self.size) is int
-            and 1 <= self.size <= _LARGEST
+            and 1 <= self.size <= LARGEST
             and type(self.channels) is int
             and 1 <= self.channels <= 64
             and self.fit in FITS
             and self.top in (255, 32767)
+            and self.scale in SCALES
             and self.dtype in DTYPES
             and len(self.low) == len(self.high) == parts
             and (not self.windows or self.channels == parts)
@@ -280,8 +258,13 @@ class Raster:
             and list(self.values) == sorted(set(self.values))
         )
 
-    def _encoded(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Encode one image (C, H, W)."""
+    def _encoded(
+        self, image: NDArray[Any], low: NDArray[np.float32], high: NDArray[np.float32]
+    ) -> NDArray[Any]:
+        """Encode one image (C, H, W) between limits, one for each window or for all channels."""
+        plain = self.top == 255 and (low.tolist(), high.tolist()) == ([0.0], [255.0])
+        if plain and image.shape == (self.channels, self.size, self.size):
+            return image
         wide = image.astype(np.float32)
         if self.dtype == "float32" and not np.isfinite(wide).all():
             raise InputError(
@@ -290,9 +273,7 @@ class Raster:
             )
         if not self.windows:
             wide = with_channels(wide, self.channels)
-        shape = (-1, 1, 1)
-        low = np.array(self.low, dtype=np.float32).reshape(shape)
-        high = np.array(self.high, dtype=np.float32).reshape(shape)
+        low, high = low[:, None, None], high[:, None, None]
         shares = np.clip((wide - low) / (high - low), 0.0, 1.0)
         framed = np.stack([fitted(plane, self.size, self.fit, smooth=True) for plane in shares])
         return np.rint(np.clip(framed, 0.0, 1.0) * self.top).astype(self.stored)
@@ -306,7 +287,7 @@ class Raster:
         classes = np.arange(len(values))[:, None, None]
         return np.where(nearest[None] == classes, self.top, 0).astype(self.stored)
 
-    def _joined(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _joined(self, shares: NDArray[Any]) -> NDArray[np.float32]:
         """Read one value off the windows: the widest first, narrower ones where they tell."""
         limits = list(zip(self.low, self.high, strict=True))
         order = sorted(range(len(limits)), key=lambda i: limits[i][0] - limits[i][1])

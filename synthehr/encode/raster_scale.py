@@ -51,7 +51,7 @@ def shared_limits(source: ImageSource, k: int) -> tuple[float, float]:
     Each patient has his 0.5th and 99.5th percentile. The limits are those that the k-th
     patient reaches (and at least every 200th); with fewer than k patients, the mean of all.
     """
-    lows, highs = _spans(source)
+    lows, highs, _ = _spans(source)
     rank = max(k, math.ceil(_TAIL * len(lows)))
     if len(lows) < rank:
         low, high = float(lows.mean()), float(highs.mean())
@@ -68,7 +68,7 @@ def shared_limits(source: ImageSource, k: int) -> tuple[float, float]:
 
 def used_bits(source: ImageSource, k: int) -> int:
     """Count the bits that the pixels of enough patients use: 12 of 16, for instance."""
-    _, highs = _spans(source)
+    _, highs, _ = _spans(source)
     reached = float(np.sort(highs)[-k]) if len(highs) >= k else float(highs.mean())
     return max(8, min(source.layout.bits, math.floor(reached).bit_length()))
 
@@ -106,8 +106,17 @@ def mask_values(source: ImageSource, k: int) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def _spans(source: ImageSource) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give each patient's low and high percentile; each of shape (P,)."""
+def own_limits(source: ImageSource) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give for each image the 0.5th and 99.5th percentile of its patient; of shape (N,)."""
+    lows, highs, owners = _spans(source)
+    low, high = lows[owners].astype(np.float32), highs[owners].astype(np.float32)
+    return low, np.where(high > low, high, low + 1)
+
+
+def _spans(
+    source: ImageSource,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Give the low and high percentile of P patients, and the patient of each image."""
     spans = np.array([np.percentile(image, _PERCENTILES) for image in source.images()])
     if not np.isfinite(spans).all():
         raise InputError(
@@ -119,7 +128,7 @@ def _spans(source: ImageSource) -> tuple[NDArray[np.float64], NDArray[np.float64
     highs = np.full(owners.max() + 1, -np.inf)
     np.minimum.at(lows, owners, spans[:, 0])
     np.maximum.at(highs, owners, spans[:, 1])
-    return lows, highs
+    return lows, highs, owners
 
 
 def _owners(source: ImageSource) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.errors import ArtifactError
-from synthehr.io.images.extras import needed
+from synthehr.io.images.foreign import needed
 from synthehr.io.images.source import ImageLayout
 
 _MADE_BY = "synthehr"

@@ -64,6 +64,8 @@ def names_in(table: pa.Table, column: str, *, once: bool = True) -> list[str]:
     cells = table.column(column)
     if pa.types.is_dictionary(cells.type):
         cells = cells.cast(cells.type.value_type)
+    if pa.types.is_integer(cells.type):
+        cells = cells.cast(pa.string())
     if not is_text(cells.type):
         raise InputError(
             f"the column {shown(column)} has the type {cells.type}",

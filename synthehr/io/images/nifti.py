@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.errors import InputError
-from synthehr.io.images.extras import needed
+from synthehr.io.images.foreign import BROKEN, needed, quiet
 from synthehr.io.images.source import Load, Stack
 
-MOST_VOXELS = 2**29
+MOST_VOXELS, MOST_SLICES = 2**29, 10_000
 _KEPT = ("uint8", "uint16", "int16")
-# What nibabel raises on files that are damaged or no volumes.
-_BROKEN = (OSError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError)
 
 
 class _Volume(NamedTuple):
@@ -28,7 +26,7 @@ class _Volume(NamedTuple):
     fault: str = ""
 
 
-def open_nifti(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] | None) -> Stack:
+def open_nifti(root: Path, names: list[str], masks: list[list[str]] | None) -> Stack:
     """Look at the headers of volumes, and say how to decode their axial slices.
 
     A slice lies as the patient does: front at the top, and its columns go from left to
@@ -76,7 +74,7 @@ def open_nifti(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] 
     if masks is not None:
         load_masks = _loader([root / parts[0] for parts in masks], files, planes, "int32")
     load = _loader([root / name for name in names], files, planes, dtype)
-    return Stack(list(names), named, files, columns, traits, load, load_masks, [])
+    return Stack(names, named, files, columns, traits, load, load_masks, [])
 
 
 def write_nifti(path: Path, cells: NDArray[Any]) -> None:
@@ -91,20 +89,34 @@ def write_nifti(path: Path, cells: NDArray[Any]) -> None:
 def _head(path: Path) -> _Volume:
     nibabel = needed("nibabel", "NIfTI")
     try:
-        image = nibabel.load(path)
-        shape, kind = tuple(image.shape), image.get_data_dtype().newbyteorder("=")
-        scale = (float(image.dataobj.slope), float(image.dataobj.inter))
-        while len(shape) > 3 and shape[-1] == 1:
-            shape = shape[:-1]
-        turned = nibabel.io_orientation(image.affine)[:, 0].argsort(kind="stable")
-    except (*_BROKEN, AttributeError, nibabel.filebasedimages.ImageFileError):
+        with quiet("nibabel.global"):
+            image = nibabel.load(path)
+            shape, kind = tuple(image.shape), image.get_data_dtype().newbyteorder("=")
+            scale = (float(image.dataobj.slope), float(image.dataobj.inter))
+            turned = nibabel.io_orientation(image.affine)[:, 0]
+    except (*BROKEN, *_raised(nibabel)):
         return _Volume(fault="no volumes, or damaged at their start")
-    if len(shape) != 3 or kind.names is not None or kind.kind not in "uif" or 0 in shape:
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    single = kind.names is None and kind.kind in "uif"
+    if len(shape) != 3 or not single or min(shape) < 1 or np.isnan(turned).any():
         return _Volume(fault="not of three axes with one number a voxel")
     if math.prod(shape) > MOST_VOXELS:
         return _Volume(fault=f"larger than {MOST_VOXELS // 10**6} million voxels")
+    order = turned.argsort(kind="stable").tolist()
+    if shape[order[2]] > MOST_SLICES:
+        return _Volume(fault=f"of more than {MOST_SLICES} slices")
     plain = scale == (1.0, 0.0) and str(kind) in _KEPT
-    return _Volume(tuple(shape[axis] for axis in turned), str(kind) if plain else "float32")
+    return _Volume(tuple(shape[axis] for axis in order), str(kind) if plain else "float32")
+
+
+def _raised(nibabel: Any) -> tuple[type[Exception], ...]:
+    """Give nibabel's own exceptions, which stand below no common one."""
+    return (
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.orientations.OrientationError,
+    )
 
 
 def _refuse_faults(heads: Sequence[_Volume], what: str) -> None:
@@ -117,7 +129,7 @@ def _refuse_faults(heads: Sequence[_Volume], what: str) -> None:
 
 
 def _loader(
-    paths: Sequence[Path], files: NDArray[np.int64], planes: NDArray[np.int64], dtype: str
+    paths: list[Path], files: NDArray[np.int64], planes: NDArray[np.int64], dtype: str
 ) -> Load:
     def load(rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
         held, volume = -1, np.zeros((0, 0, 0))
@@ -134,14 +146,16 @@ def _loader(
 def _volume(path: Path, place: int, total: int, dtype: str) -> NDArray[Any]:
     nibabel = needed("nibabel", "NIfTI")
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))
-        cells = np.asanyarray(image.dataobj)
-    except (*_BROKEN, nibabel.filebasedimages.ImageFileError):
+        with quiet("nibabel.global"):
+            image = nibabel.as_closest_canonical(nibabel.load(path))
+            cells = np.asanyarray(image.dataobj)
+            cells = cells.reshape(cells.shape[:3])
+    except (*BROKEN, *_raised(nibabel)):
         raise InputError(
             f"volume {place + 1} of {total} cannot be decoded: truncated or damaged",
             hint="Export it again, or leave it out.",
         ) from None
-    cells = cells.reshape(cells.shape[:3])
     if dtype == "int32" and (cells != np.round(cells)).any():
         raise InputError("a mask holds decimal numbers", hint="Save one whole number a class.")
-    return cells.astype(dtype)
+    with np.errstate(all="ignore"):  # what does not fit becomes infinite, and is refused later
+        return cells.astype(dtype)

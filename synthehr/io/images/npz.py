@@ -97,9 +97,11 @@ def holds_arrays(path: Path) -> bool:
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays, compressed, with the same bytes for the same arrays."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+            entry = zipfile.ZipInfo(f"{name}.npy")  # of no date
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
                 npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthehr.errors import InputError
+from synthehr.io.images.foreign import BROKEN
 from synthehr.io.images.source import Load, Stack
 
 MOST_PIXELS = 2**26
@@ -30,11 +29,6 @@ _MODES: dict[str, tuple[int, str, str]] = {
 # Pillow brings these to 8 bits while it reads them.
 _CUT_SHORT = ("RGB", "RGBA", "LA", "RGBX", "CMYK")
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
-# What Pillow raises on files that are damaged or made to harm.
-_BROKEN = (
-    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
-    struct.error, zlib.error,
-)  # fmt: skip
 
 Fault = Literal[
     "", "not an image", "frames", "huge", "deep colour", "mode", "unreadable",
@@ -75,16 +69,16 @@ class Head(NamedTuple):
     lossy: bool = False
 
 
-def open_pictures(root: Path, names: Sequence[str], masks: Sequence[Sequence[str]] | None) -> Stack:
+def open_pictures(root: Path, names: list[str], masks: list[list[str]] | None) -> Stack:
     """Look at the headers of pictures, and say how to decode them.
 
     Parameters
     ----------
     root : Path
         The folder.
-    names : sequence of N str
+    names : list of N str
         The pictures, relative to it.
-    masks : sequence of N sequences of str, or None
+    masks : list of N lists of str, or None
         The mask of each, in one or several files.
 
     Raises
@@ -110,9 +104,8 @@ def open_pictures(root: Path, names: Sequence[str], masks: Sequence[Sequence[str
         "suffix": Path(names[0]).suffix.lower(), "dtype": dtype, "channels": channels,
         "bits": {"uint8": 8, "float32": 32}.get(dtype, 16), "height": height, "width": width,
     }  # fmt: skip
-    listed = list(names)
     return Stack(
-        listed, listed, np.arange(len(names)), {}, traits, load, _mask_loader(root, masks), []
+        names, names, np.arange(len(names)), {}, traits, load, _mask_loader(root, masks), []
     )
 
 
@@ -139,7 +132,7 @@ def probe(path: Path) -> Head:
         return Head("unreadable")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Head("huge")
-    except (*_BROKEN, MemoryError):
+    except BROKEN:
         return Head("not an image")
 
 
@@ -216,7 +209,7 @@ def _told(row: int, total: int, what: str = "image") -> Iterator[None]:
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         yield
-    except (*_BROKEN, *bombs):
+    except (*BROKEN, *bombs):
         raise InputError(
             f"the {what} of row {row + 1} (of {total}) cannot be decoded: truncated or damaged",
             hint="Export it again, or leave it out.",
@@ -241,7 +234,7 @@ def _agreed(found: Sequence[Any], what: str) -> Any:
     return found[0]
 
 
-def _check_masks(root: Path, heads: Sequence[Head], masks: Sequence[Sequence[str]]) -> None:
+def _check_masks(root: Path, heads: Sequence[Head], masks: list[list[str]]) -> None:
     rows = [row for row, parts in enumerate(masks) for _ in parts]
     found = [probe(root / part) for parts in masks for part in parts]
     _refuse_faults(found, "masks")
@@ -260,7 +253,7 @@ def _check_masks(root: Path, heads: Sequence[Head], masks: Sequence[Sequence[str
         )
 
 
-def _mask_loader(root: Path, masks: Sequence[Sequence[str]] | None) -> Load | None:
+def _mask_loader(root: Path, masks: list[list[str]] | None) -> Load | None:
     if masks is None:
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,20 +152,20 @@ def _table_beside(
 def _open_files(
     path: Path, beside: _Table | None, prefix: str
 ) -> tuple[Stack, Arranged, Kind, list[str]]:
-    if path.is_file() and beside is not None:
-        root, listed = path.parent, _listed(path.parent, beside)
-        found, warnings = listed, []
-    elif path.is_file():
-        medium = medium_of(path.name)
-        root, warnings = path.parent, []
-        found = {medium: [path.name]} if medium else {}
-    else:
-        root = path
+    root, warnings = path if path.is_dir() else path.parent, list[str]()
+    found: dict[Medium, list[str]] = {}
+    medium = medium_of(path.name)
+    if path.is_dir():
         found, warnings = walk(path)
+    elif medium is not None:
+        found = {medium: [path.name]}
+    elif beside is not None:
+        found = _listed(root, beside)
     if not found:
+        named = "names no image that is there" if path.is_file() else "holds 0 images"
         raise InputError(
-            f"{path.name} holds 0 images",
-            hint="Known are .png, .jpg, .tif, .dcm, .nii and .npz; see --help for the layouts.",
+            f"{path.name} {named}",
+            hint="Known are .png, .jpg, .tif, .dcm and .nii files, and arrays in .npz.",
         )
     if len(found) > 1:
         told = ", ".join(f"{len(names)} {medium} files" for medium, names in sorted(found.items()))
@@ -173,13 +173,14 @@ def _open_files(
             f"{path.name} holds images in several formats: {told}",
             hint="Give a folder for each format.",
         )
-    medium, names = next(iter(found.items()))
+    ((medium, names),) = found.items()
     pairs = _paired(names, beside, prefix)
     stack = _OPEN[medium](root, pairs.names, pairs.masks)
     # A table that names the images says itself what they are.
     tree = _NO_TREE if path.is_file() else arranged(pairs.names, pairs.place)
-    kind: Kind = tree.kind if medium == "picture" else medium
-    kind = "table" if kind == "folder" and beside is not None else kind
+    kind: Kind = medium if medium != "picture" else tree.kind
+    tells = beside is not None and beside.table.num_columns > 1
+    kind = "table" if kind == "folder" and tells else kind
     stack.traits["mask_place"] = pairs.place
     stack.traits["splits"] = "split" in tree.columns
     return stack, tree, kind, [*warnings, *pairs.warnings]
@@ -197,14 +198,19 @@ def _listed(root: Path, beside: _Table) -> dict[Medium, list[str]]:
     return found
 
 
-def _paired(names: Sequence[str], beside: _Table | None, prefix: str) -> Paired:
+def _paired(names: list[str], beside: _Table | None, prefix: str) -> Paired:
     """Tell masks from images: as the table says, or by their names."""
     column = None if beside is None else mask_column(beside.table)
     if beside is None or column is None:
         return paired(names)
     rows = places(names_in(beside.table, beside.column), names, prefix)
     masks = places(names_in(beside.table, column), names, prefix, "masks")
-    return Paired([names[row] for row in rows], [[names[row]] for row in masks], "folder", [])
+    images, marks = [names[row] for row in rows], [names[row] for row in masks]
+    together = all(
+        PurePosixPath(image).parent == PurePosixPath(mark).parent
+        for image, mark in zip(images, marks, strict=True)
+    )
+    return Paired(images, [[mark] for mark in marks], "beside" if together else "folder", [])
 
 
 def _assembled(
@@ -219,9 +225,15 @@ def _assembled(
     known = {name: [cells[i] for i in stack.files] for name, cells in tree.columns.items()}
     # A header names the person; a folder more than the one volume in it.
     known = {**known, **stack.columns} if kind == "dicom" else {**stack.columns, **known}
-    rows, columns, warnings = np.arange(len(stack.names)), dict[str, Any](), []
+    known.pop(IMAGE, None)
+    told = [*stack.warnings, *tree.warnings]
+    if "label" in known and kind != "npz" and _each_one(known["label"], known.get(OWNER)):
+        del known["label"]
+        told = [*stack.warnings, "every sub-folder holds one patient; they are no classes."]
+    rows, columns = np.arange(len(stack.names)), dict[str, Any]()
     if beside is not None:
-        rows, chosen, warnings = _matched(stack, beside, prefix)
+        rows, chosen, left = _matched(stack, beside, prefix)
+        told += left
         dropped = {beside.column, mask_column(beside.table)}
         columns = {x: chosen.column(x) for x in chosen.column_names if x not in dropped}
         if IMAGE in columns:
@@ -255,11 +267,17 @@ def _assembled(
             kind=kind, image_column=IMAGE if beside is None else beside.column, **stack.traits
         ),
         patient=patient,
-        warnings=(*stack.warnings, *tree.warnings, *warnings),
+        warnings=tuple(told),
         load=stack.load,
         load_masks=stack.load_masks,
         rows=rows,
     )
+
+
+def _each_one(labels: Sequence[Any], owners: Sequence[Any] | None) -> bool:
+    """Whether every sub-folder holds one patient, so that its name may be his."""
+    pairs = set(zip(labels, owners, strict=True)) if owners is not None else set()
+    return bool(pairs) and len(pairs) == len({label for label, _ in pairs})
 
 
 def _matched(

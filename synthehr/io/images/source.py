@@ -135,7 +135,7 @@ class ImageSource:
         Which rows of the files these are.
     """
 
-    records: pa.Table
+    records: pa.Table = field(repr=False)
     layout: ImageLayout
     patient: str | None = None
     warnings: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ _MASK = re.compile(r"(.+)[_-](mask|seg|segmentation)(_\d+)?")
 _PATIENT = re.compile(
     r"((sub|subj|subject|pat|patient|pt|p|case|id|mrn|study)[ _-]*\d+|\d{3,})", re.IGNORECASE
 )
+_MOST_CLASSES = 100
 _LOOKED_AT = 5_000
 
 
@@ -97,7 +98,7 @@ def stem_of(name: str) -> str:
     return PurePosixPath(re.sub(r"(?i)\.nii\.gz$", ".nii", name)).stem
 
 
-def paired(names: Sequence[str]) -> Paired:
+def paired(names: list[str]) -> Paired:
     """Tell masks from images: masks/x.png for images/x.png, or x_mask.png beside x.png.
 
     Raises
@@ -125,7 +126,7 @@ def paired(names: Sequence[str]) -> Paired:
             found[bare] = found.pop(key)
     matched = {key for key in aside if key in found}
     if not matched:
-        return Paired(list(names), None, "", [])
+        return Paired(names, None, "", [])
     if double := sum(len(found[key]) - 1 for key in matched):
         raise InputError(
             f"{double} images with a mask have the same name as another, but for the suffix",
@@ -166,7 +167,8 @@ def arranged(names: Sequence[str], mask_place: str) -> Arranged:
     distinct = sorted(set(groups))
     if "" in distinct or len(distinct) < 2:
         return Arranged(kind, columns, [])
-    if sum(map(bool, map(_PATIENT.fullmatch, distinct))) > len(distinct) / 2:
+    named = sum(_PATIENT.fullmatch(name) is not None for name in distinct)
+    if named > len(distinct) / 2 or len(distinct) > _MOST_CLASSES:
         numbers = {name: number for number, name in enumerate(distinct)}
         columns["patient"] = [numbers[group] for group in groups]
         told = f"the {len(distinct)} sub-folders look like patients; each was taken as one."

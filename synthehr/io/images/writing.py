@@ -88,18 +88,17 @@ def write_images(
     else:
         place = layout.mask_place if masks is not None else ""
     with replacing_folder(Path(target), _WHAT, _is_ours, force=force) as draft:
+        kept = [x for x in records.column_names if x not in (IMAGE, layout.image_column, _MASK)]
         if layout.kind == "npz":
             names = _write_arrays(draft, pixels, records, layout, masks)
-            marks = None
+            columns = {layout.image_column: pa.array(names, pa.string())}
         else:
-            suffix = _suffix(pixels, layout)
-            names, marks = _names(records, layout, suffix, place)
+            names, marks = _names(records, layout, _suffix(pixels, layout), place)
+            columns = {layout.image_column: pa.array(names, pa.string())}
             _write_files(draft, names, pixels, records, layout)
             if masks is not None:
+                columns[_MASK] = pa.array(marks, pa.string())
                 _write_masks(draft, marks, masks)
-        kept = [x for x in records.column_names if x not in (IMAGE, layout.image_column, _MASK)]
-        columns = {layout.image_column: pa.array(names, pa.string())}
-        columns |= {_MASK: pa.array(marks, pa.string())} if masks is not None and marks else {}
         table = pa.table({**columns, **{name: records.column(name) for name in kept}})
         write_table([table], draft / RECORDS)
 
@@ -141,7 +140,7 @@ def _names(
         if name in records.column_names
     }
     if layout.kind == "domains" and "domain" in texts:
-        splits = texts.get("split", ["train"] * n) if layout.splits else [""] * n
+        splits = texts["split"] if layout.splits and "split" in texts else [""] * n
         above = [f"{a}{b}/" for a, b in zip(splits, texts["domain"], strict=True)]
     else:
         levels = [texts["split"]] if layout.splits and "split" in texts else []
@@ -238,7 +237,8 @@ def _write_arrays(
     arrays, names = {}, [""] * n
     split = records.column("split").to_pylist() if "split" in records.column_names else [None] * n
     for part in SPLITS if layout.splits else ("",):
-        rows = np.array([i for i in range(n) if not part or (split[i] or "train") == part], int)
+        held = [i for i in range(n) if part in ("", split[i] if split[i] in SPLITS else "train")]
+        rows = np.array(held, dtype=np.int64)
         prefix = f"{part}_" if part else ""
         for place, row in enumerate(rows.tolist()):
             names[row] = f"{prefix}{place:06d}"
