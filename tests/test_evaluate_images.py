@@ -20,6 +20,7 @@ from synthehr.evaluation.images.memorisation import memorisation
 from synthehr.evaluation.images.records import ImageRecords
 from synthehr.evaluation.images.report import ImageEvaluation
 from synthehr.evaluation.images.segmentation import dice, learn_masks, overlap
+from synthehr.evaluation.images.sides import named
 from synthehr.evaluation.images.sliced import sliced_wasserstein
 from synthehr.evaluation.images.ssim import diversity, ms_ssim, scales_of
 from synthehr.evaluation.images.transfer import learned, read_by
@@ -238,6 +239,15 @@ def test_the_page_is_whole_and_marked(whole: ImageEvaluation) -> None:
     assert page.count('<figure class="sheet real">') == 2
     assert page.count("data:image/png;base64,") >= 8
     assert page == whole.to_html()
+
+
+def test_a_class_of_few_patients_is_not_named() -> None:
+    assert TRAINED.labels is not None
+    few = replace(
+        TRAINED, labels=np.where(np.arange(N) < 5, 2, TRAINED.labels),
+        class_names=("well", "lesion", "Fabry"),
+    )  # fmt: skip
+    assert named(few) == ("well", "lesion", "rare class 2")
 
 
 def test_equal_seeds_find_equal_figures() -> None:
