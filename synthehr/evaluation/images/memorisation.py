@@ -118,7 +118,7 @@ def memorisation(
     fewer = slice(min(len(some), len(synthetic)))
     repeats, base_repeats = (
         _nearest([view[fewer] for view in views], views[0][fewer], of[fewer], of[fewer])
-        for views, of in ((made, np.arange(len(synthetic))), (known, who[some]))
+        for views, of in ((made, synthetic.who), (known, who[some]))
     )
     return Memorised(
         images=_share(hits, synthetic.who, rng),
