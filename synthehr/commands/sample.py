@@ -22,7 +22,9 @@ def sample(
     rows: Annotated[
         int | None,
         typer.Option(
-            "--rows", "-n", help="How many records, patients or images; by default as many as fitted."
+            "--rows",
+            "-n",
+            help="How many records, patients or images; by default as many as fitted.",
         ),
     ] = None,
     output: options.TableOut = "synthetic.parquet",

@@ -22,7 +22,7 @@ from synthehr.models.base import Loss
 from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
 from synthehr.models.image_columns import column_losses, column_model
 from synthehr.models.image_likeness import DRAWN, likeness
-from synthehr.models.image_nets import GROUPS
+from synthehr.models.image_nets import GROUPS, channels_last
 
 CHUNK = 256
 
@@ -188,7 +188,7 @@ class CycleGAN(ImageModel):
         size = (2 * config.pool, channels, fields.size, fields.size)
         self.register_buffer("pool", torch.zeros(size), persistent=False)
         self.register_buffer("pooled", torch.zeros(2, dtype=torch.int64), persistent=False)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:

@@ -27,6 +27,7 @@ from synthehr.models.image_compression import (
     mended,
     squared_error,
 )
+from synthehr.models.image_nets import channels_last
 from synthehr.models.mixture import MOST_RECORDS, LatentMixture
 
 
@@ -56,7 +57,7 @@ class ImageAutoencoder(ImageModel):
         self.columns = column_model(fields.columns)
         self.network = Compressor(fields, config, config.latent)
         self.mixture = LatentMixture(config.components, config.latent)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:

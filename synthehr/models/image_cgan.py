@@ -27,6 +27,7 @@ from synthehr.models.image_adversarial import (
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
 from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_nets import channels_last
 
 
 @final
@@ -55,7 +56,7 @@ class ConditionalImageGAN(ImageModel):
         self.columns = column_model(fields.columns)
         self.generator = ImageGenerator(fields, fields.columns, config)
         self.critic = ImageCritic(fields, fields.columns, config)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:

@@ -25,6 +25,7 @@ from synthehr.models.image_adversarial import (
     image_game,
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
+from synthehr.models.image_nets import channels_last
 
 
 @final
@@ -53,7 +54,7 @@ class ImageGAN(ImageModel):
         self.fields, self.config, self.columns = fields, config, None
         self.generator = ImageGenerator(fields, (), config)
         self.critic = ImageCritic(fields, (), config)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:

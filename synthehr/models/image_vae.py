@@ -27,6 +27,7 @@ from synthehr.models.image_compression import (
     mended,
     squared_error,
 )
+from synthehr.models.image_nets import channels_last
 from synthehr.models.layers import around, divergence
 from synthehr.models.mixture import MOST_RECORDS, LatentMixture
 
@@ -80,7 +81,7 @@ class ImageVAE(ImageModel):
         self.columns = column_model(fields.columns)
         self.network = Compressor(fields, config, 2 * config.latent)
         self.mixture = LatentMixture(config.components, config.latent)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
@@ -58,7 +57,8 @@ def _names_pictures(table: pa.Table, name: str) -> bool:
     cells = table[name]
     if name in _MASKS or not is_text(cells.type) or not len(cells) or cells.null_count:
         return False
-    return bool(pc.all(pc.match_substring_regex(cells, _ENDING, ignore_case=True)).as_py())
+    ended = pa_compute("match_substring_regex", cells, _ENDING)
+    return bool(ended)
 
 
 def mask_column(table: pa.Table) -> str | None:
