@@ -24,7 +24,7 @@ def sample(
         typer.Option(
             "--rows",
             "-n",
-            help="How many records, patients or images; by default as many as fitted.",
+            help="How many records, patients or images; else as many as fitted.",
         ),
     ] = None,
     output: options.TableOut = "synthetic.parquet",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from synthehr.arrow_types import is_text
 from synthehr.errors import InputError
 from synthehr.io.images.tree import stem_of
+from synthehr.kernels import compute as pc
 from synthehr.schema.column import nearest, shown
 
 TABLES = (
@@ -57,8 +58,7 @@ def _names_pictures(table: pa.Table, name: str) -> bool:
     cells = table[name]
     if name in _MASKS or not is_text(cells.type) or not len(cells) or cells.null_count:
         return False
-    ended = pa_compute("match_substring_regex", cells, _ENDING)
-    return bool(ended)
+    return bool(pc.all(pc.match_substring_regex(cells, _ENDING, ignore_case=True)).as_py())
 
 
 def mask_column(table: pa.Table) -> str | None:
