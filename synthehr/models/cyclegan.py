@@ -90,7 +90,7 @@ class Translator(nn.Module):
     def __init__(self, channels: int, config: CycleGANConfig) -> None:
         super().__init__()
         width = config.width
-        self.read = nn.Conv2d(channels, width, 5, padding=2, padding_mode="replicate")
+        self.read = nn.Conv2d(channels, width, 3, padding=1, padding_mode="replicate")
         self.down = nn.Sequential(
             nn.GroupNorm(GROUPS, width),
             nn.ReLU(),
@@ -108,7 +108,7 @@ class Translator(nn.Module):
             nn.GroupNorm(GROUPS, width),
             nn.ReLU(),
         )
-        self.write = nn.Conv2d(width, channels, 5, padding=2, padding_mode="replicate")
+        self.write = nn.Conv2d(width, channels, 3, padding=1, padding_mode="replicate")
         # Begins as nearly the identity.
         nn.init.normal_(self.write.weight, std=0.01)
         if self.write.bias is not None:
