@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
-from synthehr.demo import simulate, simulate_visits
+from synthehr.demo import simulate, simulate_visits, write_scans
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -71,6 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Fewer would not surely show their bounds through the noise of `--discover`.
     pq.write_table(simulate(2000, seed=0), place / "demo" / "cohort.parquet")
     pq.write_table(simulate_visits(60, seed=0), place / "demo" / "visits.parquet")
+    write_scans(place / "demo" / "scans", 80, seed=0)
     return place
 
 
