@@ -48,8 +48,8 @@ class CycleGANConfig:
 
     width: int = 16
     blocks: int = 3
-    cycle: float = 10.0
-    identity: float = 0.5
+    cycle: float = 5.0
+    identity: float = 0.05
     pool: int = 50
 
     def __post_init__(self) -> None:
