@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,7 @@ from synthehr.modes.constraints import Rules
 
 N = 150
 REAL, HELD_OUT, GOOD = visits(N, 1), visits(N, 2, prefix="h"), visits(N, 3, prefix="s")
-KEYS = {"patient": "patient", "time": "day"}
+KEYS: dict[str, Any] = {"patient": "patient", "time": "day"}
 NEVER_LOW = Rules.from_json({"rule": [{"order": ["age", "day"], "name": "old before"}]})
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from synthehr.demo import simulate_visits
 from synthehr.models.base import OPEN
 from synthehr.models.completing import complete_records
+from synthehr.models.layers import Residual
 from synthehr.models.lstm import LSTM
 from synthehr.models.visit_cells import VisitCells
 from synthehr.models.visit_network import VisitNetwork
@@ -31,8 +32,9 @@ def network(strength: float) -> VisitNetwork:
     made = model.visits.eval().requires_grad_(False)
     made.block.cells.input.weight.mul_(strength)
     made.block.token_head.weight.mul_(10)
-    for layer in made.block.body[:-1]:
-        layer.fall.weight.normal_(std=0.2)
+    for layer in made.block.body:
+        if isinstance(layer, Residual):
+            layer.fall.weight.normal_(std=0.2)
     return made
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from synthehr.models.any_order import IMPOSSIBLE, LOGIT_LIMIT, AnyOrderNetwork
 from synthehr.models.base import Legal
 from synthehr.models.completing import beside
+from synthehr.models.layers import Residual
 from synthehr.models.reveal import course, reached, without, wrong_parts
 
 
@@ -88,13 +89,17 @@ class VisitCells:
         self.gap = gap
         self.most_parts = block.most_parts
         self.start = block.cells.input.bias.detach()
-        self.norms, self.layers = [], []
-        *residuals, norm = block.body
-        for residual in residuals:
-            self.norms.append(_norm(residual.norm))
-            layers = (residual.rise, residual.fall)
-            self.layers.append([part.to(self.dtype) for each in layers for part in _affine(each)])
-        self.norms.append(_norm(norm))
+        residuals = [part for part in block.body if isinstance(part, Residual)]
+        norms = [part for part in block.body if isinstance(part, nn.LayerNorm)]
+        self.norms = [(norm.weight, norm.bias) for norm in (*(r.norm for r in residuals), *norms)]
+        self.layers = [
+            [
+                part.to(self.dtype)
+                for layer in (r.rise, r.fall)
+                for part in (layer.weight, layer.bias)
+            ]
+            for r in residuals
+        ]
         columns = range(len(block.starts) - 1)
         by_pass = groupby(columns, key=passes.tolist().__getitem__)
         self.groups = [list(group) for _, group in by_pass]
@@ -253,11 +258,3 @@ def _packed(block: AnyOrderNetwork, column: int, dtype: torch.dtype) -> _Column:
         rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
     bias = block.token_head.bias[span].to(dtype)
     return _Column(head.to(dtype), bias, null, parts, seen, ranks, rank_weight)
-
-
-def _norm(layer: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    return layer.weight, layer.bias
-
-
-def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
-    return layer.weight, layer.bias

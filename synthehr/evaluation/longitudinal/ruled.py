@@ -66,18 +66,14 @@ def ruled(
     before = unruled or {"records": 0, "broken": {}}
     found = []
     for rule in learned_combinations(rules, real.table).rules:
-        sides = [
-            None if each is None else _share(rule.body, each)
-            for each in (real, held_out, synthetic)
-        ]
         without = before["broken"].get(rule.name)
-        assert sides[2] is not None
         found.append(
             RuledPatients(
-                rule.name,
-                *(_withheld(side) for side in sides[:2]),
-                wilson(*sides[2]),
-                None if without is None else without / before["records"],
+                rule=rule.name,
+                real=_withheld(_share(rule.body, real)),
+                held_out=None if held_out is None else _withheld(_share(rule.body, held_out)),
+                synthetic=wilson(*_share(rule.body, synthetic)),
+                share_unruled=None if without is None else without / before["records"],
             )
         )
     return tuple(found)
@@ -90,5 +86,5 @@ def _share(body: Any, visits: VisitTable) -> tuple[int, int]:
     return int(wrong.sum()), len(wrong)
 
 
-def _withheld(side: tuple[int, int] | None) -> Estimate | None:
-    return None if side is None or 0 < side[0] < SMALLEST else wilson(*side)
+def _withheld(side: tuple[int, int]) -> Estimate | None:
+    return None if 0 < side[0] < SMALLEST else wilson(*side)
