@@ -25,9 +25,11 @@ CLIPPED = 4.0
 
 def patient_map(patients: Patients) -> PatientMap | None:
     """Place patients on the axes on which the real ones differ most."""
-    told = [patients.told(line) for line in (patients.unseen, patients.synthetic)]
+    lines = (patients.unseen, patients.trained, patients.synthetic)
+    told = [patients.told(line) for line in lines]
     used = ~told[0].categorical
-    real, synthetic = (each.values[:, used] for each in told)
+    real = np.vstack([each.values[:, used] for each in told[:2]])
+    synthetic = told[2].values[:, used]
     known = np.isfinite(real).sum(axis=0) > 1
     real, synthetic = real[:, known], synthetic[:, known]
     mean, sd = np.nanmean(real, axis=0), np.nanstd(real, axis=0)
