@@ -67,6 +67,16 @@ def test_equal_seeds_give_equal_patients_whatever_their_number(
     assert not fitted.sample(10, seed=4).equals(few)
 
 
+def test_threads_draw_the_same_patients(fitted: SequenceSynthesizer) -> None:
+    before, alone = torch.get_num_threads(), fitted.sample(200, seed=3)
+    torch.set_num_threads(2)
+    try:
+        assert fitted.sample(200, seed=3).equals(alone)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_model_file_draws_the_same(fitted: SequenceSynthesizer, file: Path) -> None:
     loaded = SequenceSynthesizer.load(file)
     drawn = pa.Table.from_pandas(loaded.sample(20, seed=6), preserve_index=False)
