@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from synthehr.privacy.config import Privacy
     from synthehr.run.images.artifact import ImageArtifact
     from synthehr.run.images.drawing import DrawnImages
+    from synthehr.run.images.latents import Compression
     from synthehr.run.images.preparation import ImagePreparation
     from synthehr.schema.table import Schema
     from synthehr.train import Callback, History
@@ -269,6 +270,12 @@ class ImageSynthesizer:
         from synthehr.run.images.latents import interpolated
 
         return interpolated(self.artifact, _source(data, None, None), steps)
+
+    def compression(self, data: ImageSource | Path | str) -> Compression:
+        """Say how much smaller latents are, and what they keep of given images."""
+        from synthehr.run.images.latents import compression
+
+        return compression(self.artifact, _source(data, None, None))
 
     def score(self, data: ImageSource | Path | str) -> NDArray[Any]:
         """Say how unusual each image is, (N,); higher is more unusual."""

@@ -10,6 +10,7 @@ import pytest
 from lesions import phantoms
 
 from synthehr.errors import ConfigError, InputError
+from synthehr.evaluation.images.augmentation import augmentation_gain
 from synthehr.evaluation.images.copies import exact_copies, exact_repeats
 from synthehr.evaluation.images.evaluate import evaluate_images
 from synthehr.evaluation.images.features import Features, domain_classifier, pixels_pca, random_net
@@ -284,3 +285,21 @@ def test_what_does_not_belong_together_is_refused() -> None:
     owned = phantoms(80, 1, per_patient=2)
     with pytest.raises(InputError, match="40 patients have real and held-out images"):
         evaluate_images(owned, GOOD, owned)
+
+
+def test_synthetic_images_add_to_few_real_ones_and_noise_does_not() -> None:
+    real, more, unseen = phantoms(40, 0), phantoms(160, 1), phantoms(160, 2)
+    alone, helped = augmentation_gain(real, more, unseen, shares=(0.0, 4.0))
+    assert (alone.share, helped.share) == (0.0, 4.0)
+    assert helped.accuracy.value > alone.accuracy.value
+    assert helped.accuracy.low <= helped.accuracy.value <= helped.accuracy.high
+    wrong = replace(more, labels=1 - labels_of(more))
+    (spoilt,) = augmentation_gain(real, wrong, unseen, shares=(4.0,))
+    assert spoilt.accuracy.value < helped.accuracy.value
+    with pytest.raises(InputError, match="are needed"):
+        augmentation_gain(real, more, unseen, shares=(9.0,))
+
+
+def labels_of(images: ImageRecords) -> np.ndarray:
+    assert images.labels is not None
+    return images.labels

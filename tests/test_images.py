@@ -15,7 +15,6 @@ from synthehr import ImageSynthesizer, Synthesizer
 from synthehr.demo import simulate_scans, write_scans
 from synthehr.errors import ArtifactError, ConditionError, ConfigError, InputError
 from synthehr.io.images import ImageSource, read_images
-from synthehr.run.images.latents import compression_rate
 
 QUICK = {"train": {"steps": 6, "evaluations": 1, "warmup": 1, "batch_size": 16}}
 WORDS = [
@@ -131,7 +130,9 @@ def test_latents_compress_rebuild_and_lead_from_one_image_to_the_next(
     walk = compressor.interpolate(source, steps=4)
     assert walk.shape == (11, 4, 1, 16, 16)
     np.testing.assert_array_equal(walk[:, 0], compressor.reconstruct(source)[:-1])
-    assert compression_rate(compressor.artifact) == 256 / compressor.artifact.config.latent
+    kept = compressor.compression(source)
+    assert kept.rate == 256 / compressor.artifact.config.latent
+    assert 0 <= kept.ssim <= 1 and kept.psnr > 0 and kept.psnr_mean > 0
 
 
 def test_repaired_images_keep_what_is_known(compressor: ImageSynthesizer, tmp_path: Path) -> None:
