@@ -11,6 +11,7 @@ from synthehr.errors import SynthehrError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from synthehr.evaluation.metric import Metric
     from synthehr.io.images import ImageSource
     from synthehr.models.image_base import ImageModel
     from synthehr.modes.constraints import Rules
@@ -270,6 +271,12 @@ class ImageSynthesizer:
         from synthehr.run.images.latents import interpolated
 
         return interpolated(self.artifact, _source(data, None, None), steps)
+
+    def membership(self, data: ImageSource | Path | str) -> Metric:
+        """Attack the model: see `synthehr.run.images.informed.membership_by_model`."""
+        from synthehr.run.images.informed import membership_by_model
+
+        return membership_by_model(self.artifact, _source(data, None, None))
 
     def compression(self, data: ImageSource | Path | str) -> Compression:
         """Say how much smaller latents are, and what they keep of given images."""

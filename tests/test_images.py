@@ -269,3 +269,21 @@ def test_what_images_have_not_is_refused(
         run(capsys, "fit", folder / "records.parquet", "--model", "image-gan")
     )
     assert "does not learn images" in refused(run(capsys, "fit", folder, "--model", "vae"))
+
+
+def test_the_model_file_is_attacked_by_what_it_finds_familiar() -> None:
+    source = scans(120)
+    fitted = ImageSynthesizer("image-ae", seed=1, settings=SETTINGS).fit(source, holdout=0.3)
+    found = fitted.membership(source)
+    assert found.name == "membership_by_model" and found.ceiling == 0.5
+    assert found.low is not None and found.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    with pytest.raises(InputError, match="was fitted on"):
+        fitted.membership(scans(60))
+    long = {
+        "train": {**QUICK["train"], "steps": 250, "learning_rate": 5e-3},
+        "model": {"width": 16},
+    }
+    few = scans(90, 3)
+    remembers = ImageSynthesizer("image-ae", seed=1, settings=long).fit(few, holdout=0.4)
+    assert remembers.membership(few).value > 0.6

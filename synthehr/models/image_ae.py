@@ -128,6 +128,11 @@ class ImageAutoencoder(ImageModel):
         return self.network.decode(latents, codes)
 
     @torch.no_grad()
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Say how well images are rebuilt, (N,)."""
+        return -squared_error(pixels, self.rebuild(self.embed(pixels, codes), codes))
+
+    @torch.no_grad()
     def restore(
         self, pixels: Tensor, known: Tensor, codes: Tensor, generator: torch.Generator
     ) -> Tensor:

@@ -91,6 +91,12 @@ class ConditionalImageGAN(ImageModel):
         """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
         return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
 
+    @torch.no_grad()
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Ask the critic how real images look, (N,)."""
+        parts = zip(pixels.split(CHUNK), codes.split(CHUNK), strict=True)
+        return torch.cat([self.critic(*part) for part in parts])
+
     def held_out_loss(self, images: Images) -> float:
         """Compare images drawn for the columns of held-out ones with these."""
         return drawn_likeness(self.generator, images)

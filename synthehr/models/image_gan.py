@@ -88,6 +88,12 @@ class ImageGAN(ImageModel):
         """Draw images, (n, C, H, W) in [-1, 1]; `codes`, (n, 2, 0), only say how many."""
         return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
 
+    @torch.no_grad()
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Ask the critic how real images look, (N,)."""
+        parts = zip(pixels.split(CHUNK), codes.split(CHUNK), strict=True)
+        return torch.cat([self.critic(*part) for part in parts])
+
     def held_out_loss(self, images: Images) -> float:
         """Compare drawn images with held-out ones."""
         return drawn_likeness(self.generator, images)

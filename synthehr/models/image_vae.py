@@ -162,6 +162,11 @@ class ImageVAE(ImageModel):
         return self.network.decode(latents, codes)
 
     @torch.no_grad()
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Say how well images are rebuilt, (N,)."""
+        return -squared_error(pixels, self.rebuild(self.embed(pixels, codes), codes))
+
+    @torch.no_grad()
     def restore(
         self, pixels: Tensor, known: Tensor, codes: Tensor, generator: torch.Generator
     ) -> Tensor:

@@ -112,6 +112,7 @@ def _record(prepared: ImagePreparation, history: History) -> dict[str, Any]:
         "held_out_records": len(prepared.held_out),
         "patients": prepared.patients,
         "holdout": options.share_held_out,
+        "split": prepared.as_told,
         "max_minutes": options.max_minutes,
         "layout": prepared.source.layout.to_json(),
         "training": asdict(prepared.training),
