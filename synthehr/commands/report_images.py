@@ -13,8 +13,9 @@ from synthehr.errors import ConfigError
 if TYPE_CHECKING:
     from synthehr.evaluation.images.features import Plug
     from synthehr.evaluation.images.report import ImageEvaluation
+    from synthehr.evaluation.metric import Metric
 
-UNUSED = ("--model", "--audit deep", "--rules", "--by", "--schema", "--time")
+UNUSED = ("--audit deep", "--rules", "--by", "--schema", "--time")
 
 
 def for_images(real: Path, synthetic: Path, asked: Mapping[str, Any]) -> bool:
@@ -100,7 +101,17 @@ def assess_images(
     if quiz is not None:
         key = write_reading_sheet(holdout or sets[0], sets[1], quiz, seed=seed, force=force)
         tell(f"wrote {quiz} and its key {key.name}, which readers must not see")
-    return evaluate_images(sets[0], sets[1], holdout, features=plug, seed=seed, progress=tell)
+    found = evaluate_images(sets[0], sets[1], holdout, features=plug, seed=seed, progress=tell)
+    return found if asked["--model"] is None else found.joined(_attacked(real, asked))
+
+
+def _attacked(real: Path, asked: Mapping[str, Any]) -> Metric:
+    from synthehr.io.images import read_images
+    from synthehr.run.images.artifact import load_images
+    from synthehr.run.images.informed import membership_by_model
+
+    source = read_images(real, image_column=asked["--image-column"], patient=asked["--patient"])
+    return membership_by_model(load_images(asked["--model"]), source)
 
 
 def plug_of(text: str) -> Plug:

@@ -92,6 +92,7 @@ _TITLES = {
     "outliers": "Records that the model finds unlikely",
     "beta_recall": "Real records that are covered (β-recall)",
     "membership_auc": "Telling members from others",
+    "membership_by_model": "Telling members from others by the model file",
     "membership_tpr_1": "Members found at 1 % false alarms",
     "membership_tpr_01": "Members found at 0.1 % false alarms",
     "isolated_auc": "Telling isolated members from others",
