@@ -169,9 +169,6 @@ class CycleGAN(ImageModel):
     Config: ClassVar[type] = CycleGANConfig
     draws: ClassVar[bool] = False
 
-    pool: Tensor
-    pooled: Tensor
-
     def __init__(self, fields: ImageFields, config: CycleGANConfig) -> None:
         super().__init__()
         if len(fields.columns) != 1 or fields.columns[0].size != 2:
@@ -185,9 +182,8 @@ class CycleGAN(ImageModel):
         channels, width = fields.channels, config.width
         self.translators = nn.ModuleList([Translator(channels, config) for _ in range(2)])
         self.critics = nn.ModuleList([PatchCritic(channels, width) for _ in range(2)])
-        size = (2 * config.pool, channels, fields.size, fields.size)
-        self.register_buffer("pool", torch.zeros(size), persistent=False)
-        self.register_buffer("pooled", torch.zeros(2, dtype=torch.int64), persistent=False)
+        # No buffers: a checkpoint would hold them, and they are near to patients' images.
+        self._pools: list[Tensor | None] = [None, None]
         channels_last(self)
 
     @property
@@ -257,20 +253,18 @@ class CycleGAN(ImageModel):
     @torch.no_grad()
     def _from_pool(self, domain: int, drawn: Tensor, generator: torch.Generator) -> Tensor:
         """Exchange about half of the translated images for ones of earlier steps."""
-        size = self.config.pool
+        size, pool = self.config.pool, self._pools[domain]
         if not size or not len(drawn):
             return drawn
-        pool, held = self.pool[domain * size : (domain + 1) * size], int(self.pooled[domain])
-        fresh = drawn[: size - held]
-        pool[held : held + len(fresh)] = fresh
-        self.pooled[domain] += len(fresh)
-        shown = drawn.clone()
-        if held == size:
-            places = torch.randperm(size, generator=generator, device=drawn.device)[: len(drawn)]
-            some = torch.rand(len(places), generator=generator, device=drawn.device) < 0.5
-            rows = torch.arange(len(places), device=drawn.device)[some]
-            shown[rows] = pool[places[some]]
-            pool[places[some]] = drawn[rows]
+        if pool is None or len(pool) < size:
+            whole = drawn if pool is None else torch.cat([pool, drawn])
+            self._pools[domain] = whole[:size].clone()
+            return drawn
+        places = torch.randperm(size, generator=generator, device=drawn.device)[: len(drawn)]
+        some = torch.rand(len(places), generator=generator, device=drawn.device) < 0.5
+        rows, shown = torch.arange(len(places), device=drawn.device)[some], drawn.clone()
+        shown[rows] = pool[places[some]]
+        pool[places[some]] = drawn[rows]
         return shown
 
     @torch.no_grad()
