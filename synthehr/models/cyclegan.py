@@ -20,7 +20,6 @@ from synthehr.encode.image import ImageFields
 from synthehr.errors import ConfigError
 from synthehr.models.base import Loss
 from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
-from synthehr.models.image_columns import column_losses, column_model
 from synthehr.models.image_likeness import DRAWN, likeness
 from synthehr.models.image_nets import GROUPS, channels_last
 
@@ -178,7 +177,7 @@ class CycleGAN(ImageModel):
                 hint="give two class folders, or trainA and trainB",
             )
         self.fields, self.config = fields, config
-        self.columns = column_model(fields.columns)
+        self.columns = None
         channels, width = fields.channels, config.width
         self.translators = nn.ModuleList([Translator(channels, config) for _ in range(2)])
         self.critics = nn.ModuleList([PatchCritic(channels, width) for _ in range(2)])
@@ -220,8 +219,7 @@ class CycleGAN(ImageModel):
         )
 
     def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
-        """Yield the losses of the columns, of the translators, and of the critics."""
-        yield from column_losses(self.columns, batch, step)
+        """Yield the losses of the translators, and of the critics."""
         of_domain = batch.codes[:, 0, 0] == 1
         translated, losses = [], torch.zeros(len(batch.pixels), device=batch.pixels.device)
         for domain, mine in enumerate((~of_domain, of_domain)):
@@ -277,6 +275,10 @@ class CycleGAN(ImageModel):
             if len(source) > 1 and len(target) > 1:
                 found.append(likeness(target, self.translate(source, to)))
         return sum(found) / max(1, len(found))
+
+    def finish(self, images: Images) -> None:
+        """Forget the translated images of earlier steps."""
+        self._pools = [None, None]
 
     @torch.no_grad()
     def translate(self, pixels: Tensor, domain: int) -> Tensor:
