@@ -39,7 +39,10 @@ def scans(n: int, seed: int) -> Images:
 RECORDS, HELD_OUT = scans(N, 0), scans(80, 1)
 LABEL = Field("label", np.array([2 / 3, 1 / 3]), np.ones(2, dtype=np.int64))
 FIELDS = ImageFields(1, 0, SIZE, 255, (LABEL,))
-SMALL: dict[str, dict[str, Any]] = {"cyclegan": {"width": 8, "blocks": 1, "pool": 8}}
+SMALL: dict[str, dict[str, Any]] = {
+    "cyclegan": {"width": 8, "blocks": 1, "pool": 8},
+    "image-merf": {"width": 8, "frequencies": 32, "drawn": 32},
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def fit(model: ImageModel, config: Any, *, steps: int, seed: int = 1) -> float:
         wanted, steps=steps, batch_size=16, warmup=5, evaluations=1, precision="float32"
     )
     records, held_out = records_of(kind, RECORDS), records_of(kind, HELD_OUT)
+    model.begin(records, torch.Generator().manual_seed(seed))
     history = train(model, records, held_out, settings, seed=seed, runtime=CPU)
     model.finish(records)
     assert history.best_held_out is not None

@@ -167,6 +167,7 @@ class CycleGAN(ImageModel):
 
     Config: ClassVar[type] = CycleGANConfig
     draws: ClassVar[bool] = False
+    not_private: ClassVar[str] = "its generators see patients' images, and it draws none"
 
     def __init__(self, fields: ImageFields, config: CycleGANConfig) -> None:
         super().__init__()
