@@ -269,7 +269,7 @@ def test_records_with_a_column_of_images(
 def test_what_images_have_not_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "differential privacy" in refused(run(capsys, "fit", folder, "--epsilon", 3))
+    assert "must be declared" in refused(run(capsys, "fit", folder, "--epsilon", 3))
     (tmp_path / "rules.toml").write_text("")
     assert "learns images" in refused(
         run(capsys, "fit", folder / "records.parquet", "--model", "image-gan")
