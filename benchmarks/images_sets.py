@@ -63,7 +63,7 @@ def _names(arrays: dict[str, NDArray[Any]]) -> tuple[str, ...]:
     return tuple(str(name) for name in arrays.get("class_names", ()))
 
 
-def _aside(arrays: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+def _aside(arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
     """Choose whose images stay unseen: whole patients where they are known."""
     rng = np.random.default_rng(0)
     who = arrays.get("ids", np.arange(len(arrays["images"])))

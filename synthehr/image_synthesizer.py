@@ -11,12 +11,14 @@ from synthehr.errors import SynthehrError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from synthehr.evaluation.metric import Metric
     from synthehr.io.images import ImageSource
     from synthehr.models.image_base import ImageModel
     from synthehr.modes.constraints import Rules
     from synthehr.privacy.config import Privacy
     from synthehr.run.images.artifact import ImageArtifact
     from synthehr.run.images.drawing import DrawnImages
+    from synthehr.run.images.latents import Compression
     from synthehr.run.images.preparation import ImagePreparation
     from synthehr.schema.table import Schema
     from synthehr.train import Callback, History
@@ -271,6 +273,18 @@ class ImageSynthesizer:
         from synthehr.run.images.latents import interpolated
 
         return interpolated(self.artifact, _source(data, None, None), steps)
+
+    def membership(self, data: ImageSource | Path | str) -> Metric:
+        """Attack the model: see `synthehr.run.images.informed.membership_by_model`."""
+        from synthehr.run.images.informed import membership_by_model
+
+        return membership_by_model(self.artifact, _source(data, None, None))
+
+    def compression(self, data: ImageSource | Path | str) -> Compression:
+        """Say how much smaller latents are, and what they keep of given images."""
+        from synthehr.run.images.latents import compression
+
+        return compression(self.artifact, _source(data, None, None))
 
     def score(self, data: ImageSource | Path | str) -> NDArray[Any]:
         """Say how unusual each image is, (N,); higher is more unusual."""

@@ -110,3 +110,36 @@ def as_fitted(
     patients = patients_of(table, patient)
     aside = held_out(table.num_rows, patients, record["holdout"], record["seed"])
     return table.filter(~aside), table.filter(aside)
+
+
+def patients_as_fitted(
+    table: pa.Table, starts: NDArray[np.int64], record: Mapping[str, Any]
+) -> tuple[pa.Table, pa.Table]:
+    """Split visits, sorted by patient, as `as_fitted` splits records.
+
+    Parameters
+    ----------
+    table : Table
+        The visits that the model was fitted on.
+    starts : ndarray of shape (P + 1,), int64
+        Where each patient's begin, and the end of the last's.
+    record : mapping
+        The run record of the model file.
+
+    Raises
+    ------
+    InputError
+        If they cannot be those visits.
+    """
+    if record.get("privacy") is not None:
+        return table, table.slice(0, 0)
+    patients = len(starts) - 1
+    if (patients, table.num_rows) != (record["patients"], record["records"]):
+        raise InputError(
+            f"the real table has {patients} patients with {table.num_rows} visits, and the model "
+            f"was fitted on {record['patients']} with {record['records']}",
+            hint="give the visits that were fitted, or name held-out ones with --holdout",
+        )
+    aside = held_out(patients, None, record["holdout"], record["seed"])
+    rows = np.repeat(aside, np.diff(starts))
+    return table.filter(pa.array(~rows)), table.filter(pa.array(rows))

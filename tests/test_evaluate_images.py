@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn_phantoms import phantoms
+from lesions import phantoms
 
 from synthehr.errors import ConfigError, InputError
+from synthehr.evaluation.images.augmentation import augmentation_gain
 from synthehr.evaluation.images.copies import exact_copies, exact_repeats
 from synthehr.evaluation.images.evaluate import evaluate_images
 from synthehr.evaluation.images.features import Features, domain_classifier, pixels_pca, random_net
@@ -20,11 +21,12 @@ from synthehr.evaluation.images.memorisation import memorisation
 from synthehr.evaluation.images.records import ImageRecords
 from synthehr.evaluation.images.report import ImageEvaluation
 from synthehr.evaluation.images.segmentation import dice, learn_masks, overlap
+from synthehr.evaluation.images.sides import named
 from synthehr.evaluation.images.sliced import sliced_wasserstein
 from synthehr.evaluation.images.ssim import diversity, ms_ssim, scales_of
 from synthehr.evaluation.images.transfer import learned, read_by
 
-N = 200
+N = 128
 TRAINED, UNSEEN, GOOD = phantoms(N, 1), phantoms(N, 2), phantoms(N, 3)
 WHO = (np.arange(N), np.arange(N))
 
@@ -59,7 +61,7 @@ def domain() -> Features:
 
 
 @pytest.fixture(scope="module")
-def whole(domain: Features) -> ImageEvaluation:
+def whole() -> ImageEvaluation:
     return evaluate_images(TRAINED, GOOD, UNSEEN, seed=0)
 
 
@@ -75,7 +77,7 @@ def test_the_domain_classifier_learns_and_is_named_by_its_hash(domain: Features)
 
 def test_without_labels_it_learns_which_way_up_images_are() -> None:
     one_way = phantoms(60, 4)
-    shaded = one_way.pixels // 2 + np.arange(28, dtype=np.uint8)[:, None] * 4
+    shaded = one_way.pixels // 2 + np.arange(16, dtype=np.uint8)[:, None] * 7
     images = ImageRecords(pixels=shaded)
     found = domain_classifier(images.take(np.arange(40)), images.take(np.arange(40, 60)), 0)
     assert found.name == "domain-rotation"
@@ -154,24 +156,15 @@ def test_ms_ssim_is_1_of_equal_images_and_falls_with_noise() -> None:
     assert [scales_of(side) for side in (8, 28, 64, 200)] == [1, 2, 3, 5]
 
 
-def test_classifiers_learn_from_good_images_only() -> None:
-    assert GOOD.labels is not None
-    swapped = replace(GOOD, labels=generator().permutation(GOOD.labels))
-    good, bad = (read_by(learned(each, 2, 0), UNSEEN, generator()) for each in (GOOD, swapped))
-    assert good.auroc.value > 0.95 and good.accuracy.value > 0.85
-    assert bad.auroc.value < 0.8
-
-
-def test_masks_are_learned_from_good_pairs_only() -> None:
-    assert GOOD.masks is not None
-    shuffled = replace(GOOD, masks=GOOD.masks[generator().permutation(N)])
-    good, bad = (
-        dice(overlap(learn_masks(each, 2, 0), UNSEEN, 2), UNSEEN.who, generator())
-        for each in (GOOD, shuffled)
-    )
-    assert good.value > 0.7
-    assert good.low <= good.value <= good.high
-    assert bad.value < 0.3
+def test_what_teaches_nothing_scores_badly(whole: ImageEvaluation) -> None:
+    some = GOOD.take(np.arange(64))
+    assert some.labels is not None and some.masks is not None
+    swapped = replace(some, labels=generator().permutation(some.labels))
+    read = read_by(learned(swapped, 2, 0), UNSEEN, generator())
+    assert read.auroc.value < 0.8 < 0.9 < whole["tstr_auroc"].value
+    shuffled = replace(some, masks=np.roll(some.masks, 1, axis=0))
+    found = dice(overlap(learn_masks(shuffled, 2, 0), UNSEEN, 2), UNSEEN.who, generator())
+    assert found.value < 0.4 < 0.6 < whole["mask_dice"].value
 
 
 @pytest.mark.parametrize("mirror", [(), (3,)], ids=["as it is", "mirrored"])
@@ -206,7 +199,7 @@ def test_another_image_of_the_same_patient_is_no_neighbour_of_training_images() 
     found = memorisation(owned, UNSEEN, GOOD, None, generator())
     assert found.images.value < 0.1
     copied = memorisation(owned, UNSEEN, owned.take(np.arange(60)), None, generator())
-    assert copied.images.value == 1 and copied.patients == 0.3
+    assert copied.images.value == 1 and copied.patients == pytest.approx(60 / N)
 
 
 def test_good_images_are_near_their_ceilings(whole: ImageEvaluation) -> None:
@@ -216,7 +209,10 @@ def test_good_images_are_near_their_ceilings(whole: ImageEvaluation) -> None:
         assert metric.ceiling is not None and metric.low is not None and metric.high is not None
         assert metric.low <= metric.value <= metric.high
         assert abs(metric.value - metric.ceiling) < 0.15, name
-    assert whole["memorised"].value < 0.06
+    for column in (("memorised", "pixels"), "memorised"):
+        metric = whole[column]
+        assert metric.low is not None and metric.ceiling is not None
+        assert metric.low < metric.ceiling + 0.02
     assert whole["exact_copies"].value == 0
     assert whole["kid", "random-cnn"].detail.count("random-cnn") == 1
     with pytest.raises(ConfigError, match="no figure named"):
@@ -246,8 +242,17 @@ def test_the_page_is_whole_and_marked(whole: ImageEvaluation) -> None:
     assert page == whole.to_html()
 
 
+def test_a_class_of_few_patients_is_not_named() -> None:
+    assert TRAINED.labels is not None
+    few = replace(
+        TRAINED, labels=np.where(np.arange(N) < 5, 2, TRAINED.labels),
+        class_names=("well", "lesion", "Fabry"),
+    )  # fmt: skip
+    assert named(few) == ("well", "lesion", "rare class 2")
+
+
 def test_equal_seeds_find_equal_figures() -> None:
-    small = [each.take(np.arange(60)) for each in (TRAINED, GOOD)]
+    small = [replace(each.take(np.arange(60)), masks=None) for each in (TRAINED, GOOD)]
     found = [evaluate_images(*small, seed=5).rows for _ in range(2)]
     assert found[0] == found[1]
 
@@ -274,9 +279,27 @@ def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(InputError, match="20 are needed"):
         evaluate_images(TRAINED, GOOD.take(np.arange(5)), UNSEEN)
     with pytest.raises(InputError, match="another size"):
-        evaluate_images(TRAINED, phantoms(40, 1, side=32), UNSEEN)
+        evaluate_images(TRAINED, phantoms(40, 1, side=20), UNSEEN)
     with pytest.raises(InputError, match="are the real ones"):
         evaluate_images(TRAINED, TRAINED, UNSEEN)
     owned = phantoms(80, 1, per_patient=2)
     with pytest.raises(InputError, match="40 patients have real and held-out images"):
         evaluate_images(owned, GOOD, owned)
+
+
+def test_synthetic_images_add_to_few_real_ones_and_noise_does_not() -> None:
+    real, more, unseen = phantoms(40, 0), phantoms(160, 1), phantoms(160, 2)
+    alone, helped = augmentation_gain(real, more, unseen, shares=(0.0, 4.0))
+    assert (alone.share, helped.share) == (0.0, 4.0)
+    assert helped.accuracy.value > alone.accuracy.value
+    assert helped.accuracy.low <= helped.accuracy.value <= helped.accuracy.high
+    wrong = replace(more, labels=1 - labels_of(more))
+    (spoilt,) = augmentation_gain(real, wrong, unseen, shares=(4.0,))
+    assert spoilt.accuracy.value < helped.accuracy.value
+    with pytest.raises(InputError, match="are needed"):
+        augmentation_gain(real, more, unseen, shares=(9.0,))
+
+
+def labels_of(images: ImageRecords) -> np.ndarray:
+    assert images.labels is not None
+    return images.labels

@@ -263,7 +263,7 @@ def test_the_command_says_what_the_call_says_and_splits_real_patients(
     asked = ("report", "real.parquet", "made.parquet", "--time", "day")
     assert "whose visit" in refused(run(capsys, *asked))
     asked = (*asked, "--patient", "patient")
-    assert "--model" in refused(run(capsys, *asked, "--model", "m"))
+    assert "no model file" in refused(run(capsys, *asked, "--model", "m"))
     done = run(capsys, *asked, "--json", "r.json", "--fail-under", "length=0.001")
     assert done.code == 3, done.err
     assert "length" in done.err

@@ -15,7 +15,6 @@ from synthehr import ImageSynthesizer, Synthesizer
 from synthehr.demo import simulate_scans, write_scans
 from synthehr.errors import ArtifactError, ConditionError, ConfigError, InputError
 from synthehr.io.images import ImageSource, read_images
-from synthehr.run.images.latents import compression_rate
 
 QUICK = {"train": {"steps": 6, "evaluations": 1, "warmup": 1, "batch_size": 16}}
 WORDS = [
@@ -131,7 +130,9 @@ def test_latents_compress_rebuild_and_lead_from_one_image_to_the_next(
     walk = compressor.interpolate(source, steps=4)
     assert walk.shape == (11, 4, 1, 16, 16)
     np.testing.assert_array_equal(walk[:, 0], compressor.reconstruct(source)[:-1])
-    assert compression_rate(compressor.artifact) == 256 / compressor.artifact.config.latent
+    kept = compressor.compression(source)
+    assert kept.rate == 256 / compressor.artifact.config.latent
+    assert 0 <= kept.ssim <= 1 and kept.psnr > 0 and kept.psnr_mean > 0
 
 
 def test_repaired_images_keep_what_is_known(compressor: ImageSynthesizer, tmp_path: Path) -> None:
@@ -190,6 +191,12 @@ def test_fit_sample_and_inspect(
     assert set(again.records["label"].to_pylist()) <= {"clear", "lesion"}
     assert refused(run(capsys, "sample", model, "-o", out))
     assert run(capsys, "sample", model, "-n", 3, "-o", out, "--force", "--quiet").err == ""
+    plain, bare = tmp_path / "gan.synthehr", tmp_path / "bare"
+    words = ["--model", "image-gan", "-o", plain, *WORDS, "--set", "model.width=8", "--quiet"]
+    assert run(capsys, "fit", folder, *words).code == 0
+    done = run(capsys, "sample", plain, "-n", 300, "-o", bare, "--quiet")
+    assert done.code == 0, done.err
+    assert len(read_images(bare)) == 300
     done = run(capsys, "inspect", model)
     assert done.code == 0 and "image-cgan" in done.out
     sentence = refused(run(capsys, "sample", model, "--parity", "label|x"))
@@ -262,9 +269,27 @@ def test_records_with_a_column_of_images(
 def test_what_images_have_not_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "size of images must be declared" in refused(run(capsys, "fit", folder, "--epsilon", 3))
+    assert "must be declared" in refused(run(capsys, "fit", folder, "--epsilon", 3))
     (tmp_path / "rules.toml").write_text("")
     assert "learns images" in refused(
         run(capsys, "fit", folder / "records.parquet", "--model", "image-gan")
     )
     assert "does not learn images" in refused(run(capsys, "fit", folder, "--model", "vae"))
+
+
+def test_the_model_file_is_attacked_by_what_it_finds_familiar() -> None:
+    source = scans(120)
+    fitted = ImageSynthesizer("image-ae", seed=1, settings=SETTINGS).fit(source, holdout=0.3)
+    found = fitted.membership(source)
+    assert found.name == "membership_by_model" and found.ceiling == 0.5
+    assert found.low is not None and found.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    with pytest.raises(InputError, match="was fitted on"):
+        fitted.membership(scans(60))
+    long = {
+        "train": {**QUICK["train"], "steps": 250, "learning_rate": 5e-3},
+        "model": {"width": 16},
+    }
+    few = scans(90, 3)
+    remembers = ImageSynthesizer("image-ae", seed=1, settings=long).fit(few, holdout=0.4)
+    assert remembers.membership(few).value > 0.6

@@ -117,6 +117,12 @@ def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or 0) - node.lineno + 1 - docstring
 
 
+def test_loop_privacy_and_model_file_know_nothing_of_images() -> None:
+    shared = [*PACKAGE.glob("train/*.py"), *PACKAGE.glob("privacy/*.py"), PACKAGE / "artifact.py"]
+    told = re.compile(r"image|pixel", re.IGNORECASE)
+    assert [path.name for path in shared if told.search(path.read_text())] == []
+
+
 def test_functions_are_short() -> None:
     lengths = {name: _length(node) for name, node in functions()}
     assert {name: n for name, n in lengths.items() if n > LONGEST_FUNCTION} == {}

@@ -61,8 +61,8 @@ def test_the_mixture_brings_samples_closer_to_the_records() -> None:
 
 
 def test_the_mixture_lies_where_the_latents_lie(vae: VAE) -> None:
-    assert float(vae.weights.sum()) == pytest.approx(1, abs=1e-5)
-    assert float(vae.weights.min()) >= 0
+    assert float(vae.mixture.weights.sum()) == pytest.approx(1, abs=1e-5)
+    assert float(vae.mixture.weights.min()) >= 0
     centre = (vae.mixture.weights[:, None] * vae.mixture.means).sum(0)
     assert torch.allclose(centre, vae.embed(CODES).mean(0), atol=0.1)
 
@@ -70,7 +70,7 @@ def test_the_mixture_lies_where_the_latents_lie(vae: VAE) -> None:
 def test_few_records_get_few_components() -> None:
     model = VAE.build(FIELDS, CONFIG)
     model.finish(CODES[:40])
-    assert int((model.weights > 0).sum()) == 1
+    assert int((model.mixture.weights > 0).sum()) == 1
     assert draw(model, 50).shape == (50, 2, 5)
 
 

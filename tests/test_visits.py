@@ -67,6 +67,16 @@ def test_equal_seeds_give_equal_patients_whatever_their_number(
     assert not fitted.sample(10, seed=4).equals(few)
 
 
+def test_threads_draw_the_same_patients(fitted: SequenceSynthesizer) -> None:
+    before, alone = torch.get_num_threads(), fitted.sample(200, seed=3)
+    torch.set_num_threads(2)
+    try:
+        assert fitted.sample(200, seed=3).equals(alone)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_model_file_draws_the_same(fitted: SequenceSynthesizer, file: Path) -> None:
     loaded = SequenceSynthesizer.load(file)
     drawn = pa.Table.from_pandas(loaded.sample(20, seed=6), preserve_index=False)
@@ -191,7 +201,7 @@ def test_what_cannot_be_learned_is_refused() -> None:
         SequenceSynthesizer(settings=QUICK).fit(one_each, patient="patient_id", time="day_min")
     with pytest.raises(InputError, match="20 are the least"):
         SequenceSynthesizer().fit(VISITS.slice(0, 40), patient="patient_id", time="day")
-    with pytest.raises(ConfigError, match="learns tables"):
+    with pytest.raises(ConfigError, match="does not learn visits"):
         SequenceSynthesizer("vae").fit(VISITS, patient="patient_id", time="day")
     with pytest.raises(ConfigError, match="learns visits"):
         Synthesizer("lstm").fit(VISITS)

@@ -10,7 +10,7 @@ import typer
 from synthehr.commands import options
 from synthehr.commands.console import put, say
 from synthehr.commands.reading import read_table
-from synthehr.commands.report_images import are_images, assess_images
+from synthehr.commands.report_images import assess_images, for_images
 from synthehr.commands.report_visits import assess_visits
 from synthehr.errors import ConfigError
 
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from synthehr.evaluation.releasable import ReleasableReport
     from synthehr.evaluation.report import Report
 
+Real = Annotated[
+    Path,
+    typer.Argument(
+        help="The real table or images; not read with --releasable.", show_default=False
+    ),
+]
+Synthetic = Annotated[
+    Path, typer.Argument(help="The synthetic table or images.", show_default=False)
+]
 Unfitted = Annotated[
     Path | None,
     typer.Option(
@@ -75,15 +84,8 @@ ReadingSheet = Annotated[
 
 
 def report(
-    real: Annotated[
-        Path,
-        typer.Argument(
-            help="The real table or images; not read with --releasable.", show_default=False
-        ),
-    ],
-    synthetic: Annotated[
-        Path, typer.Argument(help="The synthetic table or images.", show_default=False)
-    ],
+    real: Real,
+    synthetic: Synthetic,
     model: Annotated[
         Path | None,
         typer.Option("--model", help="The model file: it says which records were held out."),
@@ -127,23 +129,17 @@ def report(
     asked: dict[str, Any] = {
         "--holdout": holdout, "--target": target, "--audit deep": deep, "--by": groups,
         "--rules": rules, "--schema": schema, "--patient": patient, "--time": time,
-        "--fail-under": fail_under or None, "--seed": seed,
+        "--fail-under": fail_under or None, "--seed": seed, "--image-column": image_column,
+        "--features": features, "--reading-sheet": reading_sheet,
     }  # fmt: skip
     if releasable:
         _check_asked(asked, real, synthetic)
         return _write(_releasable(synthetic, reading, model), output, json, force)
     found: Report | VisitEvaluation | ImageEvaluation
-    if are_images(real, synthetic) or image_column is not None:
-        found = assess_images(
-            real, synthetic, asked | {"--model": model}, image_column=image_column,
-            features=features, reading_sheet=reading_sheet, force=force, tell=say,
-        )  # fmt: skip
-    elif features is not None or reading_sheet is not None:
-        raise ConfigError(
-            "--features and --reading-sheet are for images", hint="leave them out for tables"
-        )
+    if for_images(real, synthetic, asked):
+        found = assess_images(real, synthetic, asked | {"--model": model}, force=force, tell=say)
     elif time is not None:
-        found = assess_visits(real, synthetic, reading, {**asked, "--model": model})
+        found = assess_visits(real, synthetic, reading, asked | {"--model": model})
     else:
         found = assess(
             read_table(real, reading), read_table(synthetic, reading), model=model,

@@ -22,7 +22,9 @@ def sample(
     rows: Annotated[
         int | None,
         typer.Option(
-            "--rows", "-n", help="How many records, or patients; by default as many as were fitted."
+            "--rows",
+            "-n",
+            help="How many records, patients or images; else as many as fitted.",
         ),
     ] = None,
     output: options.TableOut = "synthetic.parquet",
@@ -45,11 +47,29 @@ def sample(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw synthetic records, or patients with their visits, from a model file."""
-    from synthehr.artifact import family_at, load
+    """Draw synthetic records, patients with their visits, or images, from a model file."""
+    from synthehr.artifact import family_at
     from synthehr.commands.images import sample_images
     from synthehr.commands.visits import sample_visits
-    from synthehr.families import IMAGES, VISITS
+    from synthehr.families import IMAGES, TABLES, VISITS
+
+    draw = {TABLES: _sample_table, VISITS: sample_visits, IMAGES: sample_images}[family_at(model)]
+    draw(model, rows, output, given, parity, seed, force=force, json=json, quiet=quiet)
+
+
+def _sample_table(
+    model: Path,
+    rows: int | None,
+    output: str,
+    given: str | None,
+    parity: str | None,
+    seed: int | None,
+    *,
+    force: bool,
+    json: bool,
+    quiet: bool,
+) -> None:
+    from synthehr.artifact import load
     from synthehr.io import check_target, write_table
     from synthehr.modes.given import wished
     from synthehr.modes.parity import Parity
@@ -57,10 +77,6 @@ def sample(
     from synthehr.run.fairness import ParityGaps
     from synthehr.seeds import settled
 
-    others = {VISITS: sample_visits, IMAGES: sample_images}
-    if (family := family_at(model)) in others:
-        asks = (rows, output, given, parity, seed)
-        return others[family](model, *asks, force=force, json=json, quiet=quiet)
     if output != "-":
         check_target(Path(output), force)
     settled_seed, tally, artifact = settled(seed), Tally(), load(model)

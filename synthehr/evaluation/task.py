@@ -27,7 +27,7 @@ EVALUATION = 6
 PARTS = (
     "halves", "fidelity", "missingness", "coverage", "detection", "similarity", "target", "turn",
     "rows", "membership", "disclosure", "shadows", "outliers", "rebalancing",
-    "visits", "next visit", "subgroups", "pictures", "images",
+    "visits", "next visit", "subgroups", "pictures", "effects", "patient map", "images",
 )  # fmt: skip
 
 Which = Literal["real", "holdout", "synthetic"]

@@ -20,9 +20,8 @@ from synthehr.encode.image import ImageFields
 from synthehr.errors import ConfigError
 from synthehr.models.base import Loss
 from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
-from synthehr.models.image_columns import column_losses, column_model
 from synthehr.models.image_likeness import DRAWN, likeness
-from synthehr.models.image_nets import GROUPS
+from synthehr.models.image_nets import GROUPS, channels_last
 
 CHUNK = 256
 
@@ -48,8 +47,8 @@ class CycleGANConfig:
 
     width: int = 16
     blocks: int = 3
-    cycle: float = 10.0
-    identity: float = 0.5
+    cycle: float = 5.0
+    identity: float = 0.05
     pool: int = 50
 
     def __post_init__(self) -> None:
@@ -90,7 +89,7 @@ class Translator(nn.Module):
     def __init__(self, channels: int, config: CycleGANConfig) -> None:
         super().__init__()
         width = config.width
-        self.read = nn.Conv2d(channels, width, 5, padding=2, padding_mode="replicate")
+        self.read = nn.Conv2d(channels, width, 3, padding=1, padding_mode="replicate")
         self.down = nn.Sequential(
             nn.GroupNorm(GROUPS, width),
             nn.ReLU(),
@@ -108,7 +107,7 @@ class Translator(nn.Module):
             nn.GroupNorm(GROUPS, width),
             nn.ReLU(),
         )
-        self.write = nn.Conv2d(width, channels, 5, padding=2, padding_mode="replicate")
+        self.write = nn.Conv2d(width, channels, 3, padding=1, padding_mode="replicate")
         # Begins as nearly the identity.
         nn.init.normal_(self.write.weight, std=0.01)
         if self.write.bias is not None:
@@ -170,9 +169,6 @@ class CycleGAN(ImageModel):
     draws: ClassVar[bool] = False
     not_private: ClassVar[str] = "its generators see patients' images, and it draws none"
 
-    pool: Tensor
-    pooled: Tensor
-
     def __init__(self, fields: ImageFields, config: CycleGANConfig) -> None:
         super().__init__()
         if len(fields.columns) != 1 or fields.columns[0].size != 2:
@@ -182,14 +178,13 @@ class CycleGAN(ImageModel):
                 hint="give two class folders, or trainA and trainB",
             )
         self.fields, self.config = fields, config
-        self.columns = column_model(fields.columns)
+        self.columns = None
         channels, width = fields.channels, config.width
         self.translators = nn.ModuleList([Translator(channels, config) for _ in range(2)])
         self.critics = nn.ModuleList([PatchCritic(channels, width) for _ in range(2)])
-        size = (2 * config.pool, channels, fields.size, fields.size)
-        self.register_buffer("pool", torch.zeros(size), persistent=False)
-        self.register_buffer("pooled", torch.zeros(2, dtype=torch.int64), persistent=False)
-        self.to(memory_format=torch.channels_last)
+        # No buffers: a checkpoint would hold them, and they are near to patients' images.
+        self._pools: list[Tensor | None] = [None, None]
+        channels_last(self)
 
     @property
     def top(self) -> int:
@@ -225,8 +220,7 @@ class CycleGAN(ImageModel):
         )
 
     def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
-        """Yield the losses of the columns, of the translators, and of the critics."""
-        yield from column_losses(self.columns, batch, step)
+        """Yield the losses of the translators, and of the critics."""
         of_domain = batch.codes[:, 0, 0] == 1
         translated, losses = [], torch.zeros(len(batch.pixels), device=batch.pixels.device)
         for domain, mine in enumerate((~of_domain, of_domain)):
@@ -258,20 +252,18 @@ class CycleGAN(ImageModel):
     @torch.no_grad()
     def _from_pool(self, domain: int, drawn: Tensor, generator: torch.Generator) -> Tensor:
         """Exchange about half of the translated images for ones of earlier steps."""
-        size = self.config.pool
+        size, pool = self.config.pool, self._pools[domain]
         if not size or not len(drawn):
             return drawn
-        pool, held = self.pool[domain * size : (domain + 1) * size], int(self.pooled[domain])
-        fresh = drawn[: size - held]
-        pool[held : held + len(fresh)] = fresh
-        self.pooled[domain] += len(fresh)
-        shown = drawn.clone()
-        if held == size:
-            places = torch.randperm(size, generator=generator, device=drawn.device)[: len(drawn)]
-            some = torch.rand(len(places), generator=generator, device=drawn.device) < 0.5
-            rows = torch.arange(len(places), device=drawn.device)[some]
-            shown[rows] = pool[places[some]]
-            pool[places[some]] = drawn[rows]
+        if pool is None or len(pool) < size:
+            whole = drawn if pool is None else torch.cat([pool, drawn])
+            self._pools[domain] = whole[:size].clone()
+            return drawn
+        places = torch.randperm(size, generator=generator, device=drawn.device)[: len(drawn)]
+        some = torch.rand(len(places), generator=generator, device=drawn.device) < 0.5
+        rows, shown = torch.arange(len(places), device=drawn.device)[some], drawn.clone()
+        shown[rows] = pool[places[some]]
+        pool[places[some]] = drawn[rows]
         return shown
 
     @torch.no_grad()
@@ -284,6 +276,10 @@ class CycleGAN(ImageModel):
             if len(source) > 1 and len(target) > 1:
                 found.append(likeness(target, self.translate(source, to)))
         return sum(found) / max(1, len(found))
+
+    def finish(self, images: Images) -> None:
+        """Forget the translated images of earlier steps."""
+        self._pools = [None, None]
 
     @torch.no_grad()
     def translate(self, pixels: Tensor, domain: int) -> Tensor:

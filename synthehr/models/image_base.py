@@ -203,6 +203,13 @@ class ImageModel(nn.Module, ABC):
         """Fill the pixels that are not known, (N, 1, H, W) bool; known ones are kept."""
         raise _cannot("repair images")
 
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor | None:
+        """Say how familiar images look, (N,): higher for those that may have been learned.
+
+        What an attacker with the model file would ask. None, where the model cannot tell.
+        """
+        return None
+
     def translate(self, pixels: Tensor, domain: int) -> Tensor:
         """Turn images of the other domain into images of this one, 0 or 1."""
         raise ConfigError(

@@ -29,6 +29,7 @@ from synthehr.models.image_adversarial import (
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
 from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_nets import channels_last
 
 
 @final
@@ -59,7 +60,7 @@ class ConditionalImageGAN(ImageModel):
         self.columns = column_model(fields.columns)
         self.generator = ImageGenerator(fields, fields.columns, config)
         self.critic = ImageCritic(fields, fields.columns, config)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:
@@ -93,6 +94,12 @@ class ConditionalImageGAN(ImageModel):
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
         return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
+
+    @torch.no_grad()
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Ask the critic how real images look, (N,)."""
+        parts = zip(pixels.split(CHUNK), codes.split(CHUNK), strict=True)
+        return torch.cat([self.critic(*part) for part in parts])
 
     def held_out_loss(self, images: Images) -> float:
         """Compare images drawn for the columns of held-out ones with these."""

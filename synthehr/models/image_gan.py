@@ -27,6 +27,7 @@ from synthehr.models.image_adversarial import (
     image_game,
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
+from synthehr.models.image_nets import channels_last
 
 
 @final
@@ -57,7 +58,7 @@ class ImageGAN(ImageModel):
         self.fields, self.config, self.columns = fields, config, None
         self.generator = ImageGenerator(fields, (), config)
         self.critic = ImageCritic(fields, (), config)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:
@@ -90,6 +91,12 @@ class ImageGAN(ImageModel):
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw images, (n, C, H, W) in [-1, 1]; `codes`, (n, 2, 0), only say how many."""
         return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
+
+    @torch.no_grad()
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Ask the critic how real images look, (N,)."""
+        parts = zip(pixels.split(CHUNK), codes.split(CHUNK), strict=True)
+        return torch.cat([self.critic(*part) for part in parts])
 
     def held_out_loss(self, images: Images) -> float:
         """Compare drawn images with held-out ones."""

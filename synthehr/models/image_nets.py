@@ -34,6 +34,13 @@ def channels_of(width: int, levels: int) -> list[int]:
     return [width * min(2**level, WIDEST) for level in range(levels)]
 
 
+def channels_last(net: nn.Module) -> None:
+    """Lay the weights of convolutions out as their images are, channels last."""
+    for weight in net.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+
+
 class Spectral(nn.Module):
     """A convolution or linear map divided by its largest singular value, roughly.
 
@@ -135,9 +142,10 @@ class Upward(nn.Module):
             [nn.ConvTranspose2d(come, go, 4, 2, 1) for come, go in pairwise(wide)]
         )
         self.norms = nn.ModuleList([nn.GroupNorm(GROUPS, go) for go in wide])
-        self.styles = nn.ModuleList([nn.Linear(inputs, 2 * go) for go in wide])
+        styles = [nn.Linear(inputs, 2 * go) for go in wide]
+        self.styles = nn.ModuleList(styles)
         self.last = nn.ConvTranspose2d(wide[-1], channels, 4, 2, 1)
-        for style in self.styles:
+        for style in styles:
             nn.init.zeros_(style.weight)
             nn.init.zeros_(style.bias)
 

@@ -28,6 +28,7 @@ from synthehr.models.image_compression import (
     mended,
     squared_error,
 )
+from synthehr.models.image_nets import channels_last
 from synthehr.models.layers import around, divergence
 from synthehr.models.mixture import MOST_RECORDS, LatentMixture
 
@@ -95,7 +96,7 @@ class ImageVAE(ImageModel):
         self.columns = column_model(fields.columns)
         self.network = Compressor(fields, config, 2 * config.latent)
         self.mixture = LatentMixture(config.components, config.latent)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:
@@ -180,6 +181,11 @@ class ImageVAE(ImageModel):
     def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
         """Turn latents (N, latent) into images in [-1, 1]."""
         return self.network.decode(latents, codes)
+
+    @torch.no_grad()
+    def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
+        """Say how well images are rebuilt, (N,)."""
+        return -squared_error(pixels, self.rebuild(self.embed(pixels, codes), codes))
 
     @torch.no_grad()
     def restore(

@@ -36,10 +36,13 @@ from synthehr.models.visit_learning import (
     visit_training,
 )
 from synthehr.models.visit_network import VisitNetwork
+from synthehr.models.visit_passes import VISITS, settle_passes
 from synthehr.models.visit_settling import shift_to_shares
 
 SETTLING_ROUNDS = 3
 SETTLING_PATIENTS = 1024
+FEWEST = 64
+"""Patients by which passes are settled, at least."""
 
 
 @dataclass(frozen=True)
@@ -215,10 +218,13 @@ class LSTM(SequenceModel):
         return loss
 
     def finish(self, records: Sequences) -> None:
-        """Settle the shares of what patients have once; no record is looked at."""
+        """Settle the shares of what patients have once, and passes; no record is looked at."""
         self.eval()
         if self.static is not None:
             self.static.finish(records.static)
+        random = torch.Generator(records.starts.device).manual_seed(0)
+        n = min(max(round(VISITS / self.fields.mean_visits), FEWEST), SETTLING_PATIENTS)
+        settle_passes(self.visits, self.sample(n, random), random)
 
     def settle(self, generator: torch.Generator) -> None:
         """Draw patients, and shift biases by what is off; some rounds of it."""

@@ -7,6 +7,7 @@ weights alone is computed once for all visits. Shapes: B patients, D columns of 
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import NamedTuple, final
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional
 from synthehr.models.any_order import IMPOSSIBLE, LOGIT_LIMIT, AnyOrderNetwork
 from synthehr.models.base import Legal
 from synthehr.models.completing import beside
+from synthehr.models.layers import Residual
 from synthehr.models.reveal import course, reached, without, wrong_parts
 
 
@@ -73,9 +75,12 @@ class VisitCells:
         In evaluation mode, without a copula.
     gap : int
         The column that is known of a first visit, as null, and is not null in any other.
+    passes : Tensor of shape (D,), int64
+        Columns of one number follow each other and are drawn in one pass of the network, each
+        given those before them all; see `synthehr.models.visit_passes`.
     """
 
-    def __init__(self, block: AnyOrderNetwork, gap: int) -> None:
+    def __init__(self, block: AnyOrderNetwork, gap: int, passes: Tensor) -> None:
         assert block.copula is None
         # Autocast would turn the weights of each column into its type again at every visit.
         device = block.offsets.device.type
@@ -84,14 +89,20 @@ class VisitCells:
         self.gap = gap
         self.most_parts = block.most_parts
         self.start = block.cells.input.bias.detach()
-        self.norms, self.layers = [], []
-        *residuals, norm = block.body
-        for residual in residuals:
-            self.norms.append(_norm(residual.norm))
-            layers = (residual.rise, residual.fall)
-            self.layers.append([part.to(self.dtype) for each in layers for part in _affine(each)])
-        self.norms.append(_norm(norm))
+        residuals = [part for part in block.body if isinstance(part, Residual)]
+        norms = [part for part in block.body if isinstance(part, nn.LayerNorm)]
+        self.norms = [(norm.weight, norm.bias) for norm in (*(r.norm for r in residuals), *norms)]
+        self.layers = [
+            [
+                part.to(self.dtype)
+                for layer in (r.rise, r.fall)
+                for part in (layer.weight, layer.bias)
+            ]
+            for r in residuals
+        ]
         columns = range(len(block.starts) - 1)
+        by_pass = groupby(columns, key=passes.tolist().__getitem__)
+        self.groups = [list(group) for _, group in by_pass]
         self.columns = [_packed(block, column, self.dtype) for column in columns]
 
     def draw(
@@ -133,34 +144,43 @@ class VisitCells:
         codes = torch.zeros(n, 2, columns, dtype=torch.int64, device=context.device)
         known = torch.zeros(columns, dtype=torch.bool, device=context.device)
         first = self.start + context
-        order = range(before, before + columns) if legal is None else legal.order
-        for column in (place - before for place in order if place >= before):
-            packed = self.columns[column]
-            if column == self.gap and bool(is_first.all()):
-                codes[:, 0, column] = tokens = torch.full_like(codes[:, 0, 0], packed.null or 0)
-                parts = None
-            else:
+        groups = self.groups
+        if legal is not None:
+            groups = [[place - before] for place in legal.order if place >= before]
+        for group in groups:
+            hidden = None
+            for column in group:
+                packed = self.columns[column]
+                if column == self.gap and bool(is_first.all()):
+                    codes[:, 0, column] = packed.null or 0
+                    continue
                 lawful = None
                 if legal is not None:
                     rows = beside(once, codes, known.expand(n, -1))
                     lawful = legal.allowed(before + column, *rows)
-                tokens, parts = self._cell(column, first, chances[column], is_first, lawful)
+                hidden = self._hidden(first) if hidden is None else hidden
+                tokens, parts = self._cell(column, hidden, chances[column], is_first, lawful)
                 codes[:, 0, column] = tokens
                 if parts is not None:
                     codes[:, 1, column] = parts
-            known[column] = True
-            first += packed.seen.index_select(0, tokens)
-            if packed.ranks is not None and packed.rank_weight is not None:
-                rows = tokens * self.most_parts
-                rows = rows if parts is None else rows + parts
-                first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
+            for column in group:
+                known[column] = True
+                self._reveal(column, first, codes)
         return codes
 
+    def _reveal(self, column: int, first: Tensor, codes: Tensor) -> None:
+        """Let the network see a column."""
+        packed, tokens = self.columns[column], codes[:, 0, column]
+        first += packed.seen.index_select(0, tokens)
+        if packed.ranks is not None and packed.rank_weight is not None:
+            rows = tokens * self.most_parts + codes[:, 1, column]
+            first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
+
     def _cell(
-        self, column: int, first: Tensor, chance: Tensor, is_first: Tensor, lawful: Tensor | None
+        self, column: int, hidden: Tensor, chance: Tensor, is_first: Tensor, lawful: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
         """Draw tokens and, where they have several, parts of a column, (B,) each."""
-        packed, hidden = self.columns[column], self._hidden(first)
+        packed = self.columns[column]
         logits = functional.linear(hidden, packed.head, packed.bias).float()
         logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
         null, odds = packed.null, None
@@ -238,11 +258,3 @@ def _packed(block: AnyOrderNetwork, column: int, dtype: torch.dtype) -> _Column:
         rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
     bias = block.token_head.bias[span].to(dtype)
     return _Column(head.to(dtype), bias, null, parts, seen, ranks, rank_weight)
-
-
-def _norm(layer: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    return layer.weight, layer.bias
-
-
-def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
-    return layer.weight, layer.bias

@@ -147,8 +147,11 @@ class VisitNetwork(nn.Module):
         self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), nn.Linear(STOP_WIDTH, 1))
         even = -math.log(max(fields.mean_visits - 1, 0.1))
         self.register_buffer("hazard", torch.full((max(len(fields.elapsed), 1),), even))
+        # By which columns are drawn in one pass; see `synthehr.models.visit_passes`.
+        self.register_buffer("passes", torch.arange(len(fields.visits)))
 
     hazard: Tensor
+    passes: Tensor
 
     def learn_hazard(self, records: Sequences) -> None:
         """Count how many patients end at each time, for the network to start from.
@@ -209,7 +212,7 @@ class VisitNetwork(nn.Module):
             Of the patients.
         """
         once = self.once_of(batch.static, latent)
-        context, past, owners = self._contexts(batch, shown, once)
+        context, past, owners = self.contexts(batch, shown, once)
         place = past.visits
         left = batch.present.sum(1)[owners] - place
         cells = batch.visits[batch.present]
@@ -242,11 +245,11 @@ class VisitNetwork(nn.Module):
     ) -> Tensor:
         """Say what is known of each of R visits from those on both sides of it, (R, width)."""
         once = self.once_of(batch.static, latent)
-        context, past, owners = self._contexts(batch, shown, once)
+        context, past, owners = self.contexts(batch, shown, once)
         left = batch.present.sum(1)[owners] - past.visits
         return context[left > 0] + self.foresight(batch, shown, once)
 
-    def _contexts(
+    def contexts(
         self, batch: SequenceBatch, shown: Tensor, once: Tensor
     ) -> tuple[Tensor, Past, Tensor]:
         """Make the contexts before each visit and after the last, patient by patient.

@@ -21,7 +21,7 @@ from synthehr.evaluation.images.pictures import neighbours, samples, suspects
 from synthehr.evaluation.images.records import ImageRecords
 from synthehr.evaluation.images.report import ImageEvaluation
 from synthehr.evaluation.images.results import FeatureRecord, ImageResults
-from synthehr.evaluation.images.sides import Sides, sides_of
+from synthehr.evaluation.images.sides import Sides, named, sides_of
 from synthehr.evaluation.images.similarity import similarity
 from synthehr.seeds import settled
 
@@ -87,7 +87,7 @@ def evaluate_images(
     copies, found, shown = similarity(whole, ladder[0], clock)
     rows += copies
     sheets = (
-        *samples(whole),
+        *samples(whole, named(real)),
         neighbours(whole, ladder[0], shown),
         suspects(whole, found, shown),
     )
@@ -104,7 +104,7 @@ def evaluate_images(
         images=_counts([0 if each is None else len(each) for each in sets]),
         patients=_counts([0 if each is None else each.n_patients for each in sets]),
         shape=real.pixels.shape[1:],
-        class_names=real.class_names,
+        class_names=named(real),
         ceiling_from="halves" if holdout is None else "holdout",
         seed=chosen,
         seconds=clock.spent,

@@ -14,6 +14,8 @@ from synthehr.evaluation.images.resampling import around, resamples
 from synthehr.evaluation.metric import Estimate
 
 DRAWS = 60
+USUAL = 128
+"""Features up to which there are so many draws."""
 
 
 def frechet_distance(x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
@@ -23,12 +25,13 @@ def frechet_distance(x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
     divided by D: with `Features` 1 is what copies of the real mean would score. It is biased
     upwards by few images, so the floor has to be of as many.
     """
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    far = x.mean(axis=0) - y.mean(axis=0)
-    a, b = (x - x.mean(axis=0)) / np.sqrt(len(x)), (y - y.mean(axis=0)) / np.sqrt(len(y))
+    wide = [each.astype(np.float64) for each in (x, y)]
+    means = [each.mean(axis=0) for each in wide]
+    far = means[0] - means[1]
+    a, b = ((each - mean) / np.sqrt(len(each)) for each, mean in zip(wide, means, strict=True))
     # The singular values of A Bᵀ sum to the trace of the root of a product of covariances; those
     # of the product of triangular factors are the same, and the factors are small.
-    first, second = (np.linalg.qr(part, mode="r") for part in (a, b))
+    first, second = (np.asarray(np.linalg.qr(part, mode="r")) for part in (a, b))
     shared = np.linalg.svd(first @ second.T, compute_uv=False).sum()
     total = far @ far + (a * a).sum() + (b * b).sum() - 2 * shared
     return float(max(total, 0.0) / x.shape[1])
@@ -42,6 +45,8 @@ def frechet(
 ) -> Estimate:
     """Estimate the Fréchet distance, with an interval over patients.
 
+    Of more than some hundred features the interval is nan: it would take too long.
+
     Parameters
     ----------
     x, y : ndarray of shapes (n, D) and (m, D)
@@ -51,10 +56,11 @@ def frechet(
     rng : Generator
         Source of the resampling.
     """
+    many = min(DRAWS, DRAWS * USUAL**2 // x.shape[1] ** 2)
     draws = [
         frechet_distance(x[rows], y[others])
         for rows, others in zip(
-            resamples(who[0], rng, DRAWS), resamples(who[1], rng, DRAWS), strict=True
+            resamples(who[0], rng, many), resamples(who[1], rng, many), strict=True
         )
     ]
     return around(frechet_distance(x, y), np.array(draws))

@@ -7,7 +7,7 @@ Kynkäänniemi et al., 2019, arXiv:1904.06991; Naeem et al., 2020, arXiv:2002.09
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,14 +64,14 @@ def manifold(
     inside = far <= reach[0][:, None]
     around = (far <= reach[1]).any(axis=1)
 
-    def share(hits: NDArray[np.float64], of: NDArray[np.int64]) -> Estimate:
+    def share(hits: Any, of: NDArray[np.int64]) -> Estimate:
         return bootstrap(lambda weights: float(np.average(hits, weights=weights)), of, rng)
 
     return Manifold(
-        precision=share(inside.any(axis=0).astype(np.float64), who[1]),
-        recall=share(around.astype(np.float64), who[0]),
+        precision=share(inside.any(axis=0), who[1]),
+        recall=share(around, who[0]),
         density=share(inside.sum(axis=0) / K, who[1]),
-        coverage=share(inside.any(axis=1).astype(np.float64), who[0]),
+        coverage=share(inside.any(axis=1), who[0]),
     )
 
 

@@ -21,7 +21,6 @@ from synthehr.evaluation.metric import Estimate, bootstrap, wilson
 
 NEAR_SHARE = 0.01
 QUERIES = 2_000
-REFERENCE = 20_000
 MOST_PIXELS = 1024
 ROUNDS = 4
 """Subsets of patients over which the nearer of two sets is averaged."""
@@ -92,8 +91,7 @@ def memorisation(
     Parameters
     ----------
     trained, unseen, synthetic : ImageRecords
-        At most `REFERENCE` training images, `QUERIES` unseen and `QUERIES` synthetic ones are
-        looked at: give no more.
+        All are looked at: give no more than `QUERIES` unseen and synthetic ones.
     features : Features or None
         What distances are measured in; None: pixels.
     rng : Generator
@@ -108,17 +106,15 @@ def memorisation(
     limit = float(np.quantile(_nearest(known, among, who[some], who).distance, NEAR_SHARE))
     to_training, base = _nearest(made, among), _nearest(others, among)
     hits, base_hits = to_training.distance <= limit, base.distance <= limit
+    as_many = rng.integers(0, len(unseen), len(synthetic))
     exposed = [
         len(np.unique(who[index])) / trained.n_patients
-        for index in (
-            to_training.index[hits],
-            base.index[_resized(np.flatnonzero(base_hits), len(unseen), len(synthetic), rng)],
-        )
+        for index in (to_training.index[hits], base.index[as_many][base_hits[as_many]])
     ]
     fewer = slice(min(len(some), len(synthetic)))
     repeats, base_repeats = (
         _nearest([view[fewer] for view in views], views[0][fewer], of[fewer], of[fewer])
-        for views, of in ((made, np.arange(len(synthetic))), (known, who[some]))
+        for views, of in ((made, synthetic.who), (known, who[some]))
     )
     return Memorised(
         images=_share(hits, synthetic.who, rng),
@@ -131,14 +127,6 @@ def memorisation(
         nearest=to_training.index,
         distances=to_training.distance / (limit or 1.0),
     )
-
-
-def _resized(
-    hits: NDArray[np.int64], n: int, wanted: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Draw of n images, some of which hit, as many as wanted; give those that hit."""
-    drawn = rng.integers(0, n, wanted)
-    return drawn[np.isin(drawn, hits)]
 
 
 def _share(hits: NDArray[np.bool_], who: NDArray[np.int64], rng: np.random.Generator) -> Estimate:

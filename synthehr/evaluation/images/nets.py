@@ -108,7 +108,6 @@ def untrained(channels: int, side: int, classes: int, seed: int) -> ImageClassif
             before = width
         body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         head = nn.Linear(FEATURES, classes)
-    body.to(memory_format=torch.channels_last)
     return ImageClassifier(body.eval(), head.eval(), side)
 
 

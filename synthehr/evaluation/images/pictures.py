@@ -24,23 +24,24 @@ GAP = 2
 """Pixels between images."""
 
 
-def samples(sides: Sides) -> tuple[Sheet, Sheet]:
-    """Draw synthetic and training images at random, class by class."""
+def samples(sides: Sides, names: tuple[str, ...]) -> tuple[Sheet, Sheet]:
+    """Draw synthetic and training images at random, class by class, under these names."""
     return (
-        _sample(sides.synthetic, "Synthetic images", False, sides.rng("sheet")),
-        _sample(sides.trained, "Training images", True, sides.rng("sheet")),
+        _sample(sides.synthetic, "Synthetic images", names, False, sides.rng("sheet")),
+        _sample(sides.trained, "Training images", names, True, sides.rng("sheet")),
     )
 
 
-def _sample(images: ImageRecords, name: str, real: bool, rng: np.random.Generator) -> Sheet:
+def _sample(
+    images: ImageRecords, name: str, names: tuple[str, ...], real: bool, rng: np.random.Generator
+) -> Sheet:
     captions, rows = [], []
     if images.labels is None:
         chosen = rng.permutation(len(images))[: ROWS * COLUMNS]
         rows = [chosen[k : k + COLUMNS] for k in range(0, len(chosen), COLUMNS)]
     else:
         for label in np.unique(images.labels)[:MOST_CLASSES]:
-            named = label < len(images.class_names)
-            captions.append(images.class_names[label] if named else f"class {label}")
+            captions.append(names[label] if label < len(names) else f"class {label}")
             rows.append(rng.permutation(np.flatnonzero(images.labels == label))[:COLUMNS])
     return Sheet(name, tuple(captions), tuple(images.unit(each) for each in rows), real)
 

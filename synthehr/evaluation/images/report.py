@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,10 @@ class ImageEvaluation:
     def metrics(self) -> tuple[Metric, ...]:
         """The figures that count most: each is measured in the first features."""
         return tuple(metric for metric in self.rows if metric.column is None)
+
+    def joined(self, metric: Metric) -> ImageEvaluation:
+        """Add a figure that was measured elsewhere."""
+        return ImageEvaluation(replace(self.results, rows=(*self.results.rows, metric)))
 
     def __getitem__(self, key: str | tuple[str, str]) -> Metric:
         """Return the figure of this name, or of this name in these features.

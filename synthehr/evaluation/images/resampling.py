@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from synthehr.evaluation.metric import Estimate, between
 
+FEWEST_DRAWS = 10
+
 
 def resamples(
     who: NDArray[np.int64], rng: np.random.Generator, draws: int
@@ -37,7 +39,10 @@ def resamples(
 def around(value: float, draws: NDArray[np.float64]) -> Estimate:
     """Put an interval around a distance by how its resamples spread, none below 0.
 
-    Resampled sets repeat images, which moves a distance up; their spread is what is kept.
+    Resampled sets repeat images, which moves a distance up; their spread is what is kept. With
+    hardly any draws the interval is nan.
     """
+    if len(draws) < FEWEST_DRAWS:
+        return Estimate(value, float("nan"), float("nan"))
     spread = between(value, value + draws - np.median(draws))
     return Estimate(value, max(0.0, min(value, spread.low)), max(value, spread.high))

@@ -21,10 +21,10 @@ from synthehr.evaluation.images.records import ImageRecords
 from synthehr.evaluation.images.resampling import around, resamples
 from synthehr.evaluation.metric import Estimate, bootstrap
 
-WIDTHS = (12, 24, 48)
-STEPS = 300
-EPOCHS = 60
-BATCH = 32
+WIDTHS = (8, 16, 32)
+STEPS = 250
+EPOCHS = 12
+BATCH = 16
 RATE = 4e-3
 CHUNK = 256
 DRAWS = 60
@@ -100,7 +100,6 @@ def learn_masks(images: ImageRecords, classes: int, seed: int) -> SmallUNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = SmallUNet(images.channels, classes)
-    net.to(memory_format=torch.channels_last)
     rng, side = np.random.default_rng(seed), side_of(images)
     size = min(BATCH, len(images))
     count = min(STEPS, EPOCHS * -(-len(images) // size))

@@ -10,6 +10,7 @@ from synthehr.errors import InputError
 from synthehr.evaluation.clock import Clock
 from synthehr.evaluation.images.manifold import K
 from synthehr.evaluation.images.records import ImageRecords
+from synthehr.evaluation.results import SMALLEST
 from synthehr.evaluation.task import generator_of
 
 FEWEST = 20
@@ -128,6 +129,19 @@ def sides_of(
         clock.cap(part, min(most, len(images)), len(images), "images")
         kept.append(images.some(most, rng))
     return Sides(*kept, held_out=holdout is not None, seed=seed)
+
+
+def named(real: ImageRecords) -> tuple[str, ...]:
+    """Name the classes; one of fewer real patients than a report may show has only a number."""
+    who = real.who
+    held = [
+        real.labels is not None and len(np.unique(who[real.labels == k])) >= SMALLEST
+        for k in range(len(real.class_names))
+    ]
+    return tuple(
+        name if often else f"rare class {k}"
+        for k, (name, often) in enumerate(zip(real.class_names, held, strict=True))
+    )
 
 
 def _check_apart(real: ImageRecords, synthetic: ImageRecords, holdout: ImageRecords | None) -> None:

@@ -23,6 +23,8 @@ def sliced_wasserstein(
     y: NDArray[np.float32],
     who: tuple[NDArray[np.int64], NDArray[np.int64]],
     rng: np.random.Generator,
+    *,
+    draws: int = DRAWS,
 ) -> Estimate:
     """Estimate the mean distance of quantiles over random directions.
 
@@ -34,6 +36,8 @@ def sliced_wasserstein(
         The patient of each.
     rng : Generator
         Draws directions and resamples.
+    draws : int
+        Number of resamples.
 
     Returns
     -------
@@ -43,13 +47,13 @@ def sliced_wasserstein(
     directions = rng.normal(size=(x.shape[1], PROJECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
     a, b = x @ directions, y @ directions
-    draws = [
+    drawn = [
         _between(a[rows], b[others])
         for rows, others in zip(
-            resamples(who[0], rng, DRAWS), resamples(who[1], rng, DRAWS), strict=True
+            resamples(who[0], rng, draws), resamples(who[1], rng, draws), strict=True
         )
     ]
-    return around(_between(a, b), np.array(draws))
+    return around(_between(a, b), np.array(drawn))
 
 
 def _between(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

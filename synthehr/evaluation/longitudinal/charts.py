@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from synthehr.evaluation.charts import SHADE
-from synthehr.evaluation.longitudinal.results import Band, NullMap
+from synthehr.evaluation.longitudinal.results import Band, NullMap, PatientMap
 from synthehr.evaluation.svg import COLOURS, SHADES, figure, publish, visible
 from synthehr.evaluation.words import short
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _WIDE, _HIGH = 320, 190
 _DASHES = ("-", (0, (4.0, 1.6)), (0, (1.4, 1.4)))
 _CELL = (34.0, 20.0)
+_DENSITIES = (0.2, 0.4, 0.65, 0.9)
+"""Opacities of cells with ever more real patients, a fourth of the cells each."""
 
 
 def courses(band: Band) -> Markup:
@@ -93,3 +95,43 @@ def null_differences(found: NullMap) -> Markup:
     axes.tick_params(length=0, labelcolor=COLOURS["ink"])
     axes.spines["bottom"].set_visible(False)
     return publish(drawing, "Share of nulls by column and visit, synthetic minus real.")
+
+
+def patients(found: PatientMap) -> Markup:
+    """Draw synthetic patients over the cells in which real ones are."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    drawing, axes = figure(1.4 * _WIDE, 1.6 * _HIGH, (46, 38, 12, 6))
+    x, y = (np.asarray(each) for each in found.edges)
+    shares = np.nan_to_num(np.asarray(found.real))
+    cuts = np.quantile(shares[shares > 0], np.linspace(0, 1, len(_DENSITIES) + 1)[1:-1])
+    steps = np.where(shares > 0, np.searchsorted(cuts, shares), -1)
+    for step, opacity in enumerate(_DENSITIES):
+        squares = [
+            Path([(x[k], y[i]), (x[k + 1], y[i]), (x[k + 1], y[i + 1]), (x[k], y[i + 1]),
+                  (x[k], y[i])], closed=True)
+            for i, k in np.argwhere(steps == step)
+        ]  # fmt: skip
+        if squares:
+            path = Path.make_compound_path(*squares)
+            patch = PathPatch(path, facecolor=COLOURS["real"], alpha=opacity, linewidth=0)
+            axes.add_patch(patch)
+    places = np.asarray(found.synthetic).reshape(-1, 2)
+    axes.plot(
+        places[:, 0],
+        places[:, 1],
+        color=COLOURS["synthetic"],
+        linestyle="none",
+        marker="o",
+        markersize=2.6,
+        mew=0,
+    )
+    axes.set_xlim(x[0], x[-1])
+    axes.set_ylim(y[0], y[-1])
+    first, second = (f"{100 * share:.0f} % of the differences" for share in found.explained)
+    axes.set_xlabel(first)
+    axes.set_ylabel(second)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return publish(drawing, "Synthetic patients over the cells in which real patients are.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,10 @@ from synthehr.evaluation.clock import Clock
 from synthehr.evaluation.longitudinal import pictures
 from synthehr.evaluation.longitudinal.copies import RUN, copied_runs
 from synthehr.evaluation.longitudinal.dynamics import LAGS, autocorrelation
+from synthehr.evaluation.longitudinal.effects import effects
 from synthehr.evaluation.longitudinal.figures import figures, next_visit
 from synthehr.evaluation.longitudinal.names import MEASURED
+from synthehr.evaluation.longitudinal.patient_map import patient_map
 from synthehr.evaluation.longitudinal.patients import (
     Patients,
     exposure,
@@ -25,12 +27,15 @@ from synthehr.evaluation.longitudinal.patients import (
 from synthehr.evaluation.longitudinal.report import VisitEvaluation
 from synthehr.evaluation.longitudinal.resampled import resampled
 from synthehr.evaluation.longitudinal.results import VisitColumn, VisitResults
+from synthehr.evaluation.longitudinal.ruled import RuledPatients, ruled
 from synthehr.evaluation.longitudinal.subgroups import subgroups
 from synthehr.evaluation.longitudinal.timeline import Timelines, timelines
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.prepare import at_most, left_out
 from synthehr.evaluation.task import Found, figure, generator_of
 from synthehr.io import read
+from synthehr.io.visits import read_visits
+from synthehr.modes.constraints import Rules
 from synthehr.schema.column import nearest, shown
 from synthehr.schema.table import Schema
 from synthehr.seeds import settled
@@ -49,6 +54,8 @@ def evaluate_visits(
     target: str | None = None,
     by: str | Sequence[str] | None = None,
     schema: Schema | None = None,
+    rules: Rules | None = None,
+    unruled: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> VisitEvaluation:
     """Compare synthetic visits with real ones, every figure beside what real ones score.
@@ -74,6 +81,10 @@ def evaluate_visits(
         Static columns whose levels, or thirds, are groups with figures of their own.
     schema : Schema, optional
         What the columns are: those it drops, ids and free text are not compared.
+    rules : Rules, optional
+        Rules; who breaks them is counted.
+    unruled : mapping, optional
+        What a model file says of visits drawn without them.
     seed : int, optional
         Seed of every split and resample; 0 by default.
 
@@ -86,14 +97,27 @@ def evaluate_visits(
     InputError
         If a table cannot be read or has fewer than 20 patients, the tables do not have the same
         columns, the target or a group column is not static, or held-out patients are real ones.
+    ConfigError
+        If a rule does not fit the tables.
     """
     clock, chosen = Clock(np.inf), 0 if seed is None else settled(seed)
+    counted: tuple[RuledPatients, ...] = ()
+    if rules is not None and rules.rules:
+        sides = [
+            None if each is None else read_visits(each, patient=patient, time=time)
+            for each in (real, synthetic, held_out)
+        ]
+        assert sides[0] is not None and sides[1] is not None
+        counted = ruled(rules, sides[0], sides[1], sides[2], unruled)
     groups = [by] if isinstance(by, str) else list(by or ())
     lines = _lines(real, synthetic, held_out, patient, time, schema, chosen, clock)
     _check_static(lines, [name for name in (target, *groups) if name is not None])
     patients = _roles(lines, chosen, clock)
     rows = [*figures(patients), *telling_apart(patients), *next_visit(patients)]
-    predicted = Found() if target is None else outcome(patients, target, clock)
+    predicted = Found()
+    if target is not None:
+        predicted = outcome(patients, target, clock)
+        rows += effects(patients, target, clock)
     exposed = exposure(
         replace(patients, synthetic=lines.synthetic), lines.real, lines.held_out, clock
     )
@@ -108,6 +132,8 @@ def evaluate_visits(
         histograms=pictures.shares_of_times(lines),
         bands=pictures.bands(lines, generator_of(chosen, "pictures")),
         null_map=pictures.null_map(lines),
+        patient_map=patient_map(patients),
+        rules=counted,
         caps=tuple(clock.caps),
         not_measurable=tuple(clock.not_measurable),
         visits=_counts([0 if line is None else line.rows for line in tables]),

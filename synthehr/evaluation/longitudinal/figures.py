@@ -18,10 +18,11 @@ from synthehr.evaluation.longitudinal.resampled import (
     resampled,
 )
 from synthehr.evaluation.longitudinal.structure import structure
+from synthehr.evaluation.longitudinal.trends import trends
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.task import generator_of
 
-PARTS = (structure, measurement, marginal, dynamics, cross, prevalence)
+PARTS = (structure, measurement, marginal, dynamics, cross, prevalence, trends)
 
 
 def figures(patients: Patients) -> tuple[Metric, ...]:

@@ -75,6 +75,11 @@ MEASURED: dict[str, Said] = {
     "co_occurrence": Said(
         "together", "Error of the share who ever have both of two levels, mean over pairs."
     ),
+    "code_order": Said(
+        "together",
+        "Rank correlation of how often one level comes before another, over pairs of levels.",
+        "higher",
+    ),
     "detection_values": Said(
         "detection",
         "AUROC of boosted trees on values alone: patients in pairs, what both have measured.",
@@ -91,6 +96,16 @@ MEASURED: dict[str, Said] = {
         "utility", "Share of levels at the next visit predicted wrongly, trained on synthetic ones."
     ),
     "next_ratio": Said("utility", "Error of numbers, trained on synthetic over trained on real."),
+    "trend_overlap": Said(
+        "utility",
+        f"Overlap of the 95 % intervals of slopes over time within patients, {_OVER} of numbers.",
+        "higher",
+    ),
+    "effect_overlap": Said(
+        "utility",
+        "Overlap of the 95 % intervals of log odds ratios of the target, mean over features.",
+        "higher",
+    ),
     "copied_runs": Said(
         "similarity",
         "Share of patients with three visits in a row that a training patient has, too.",

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from synthehr.evaluation import charts, words
 from synthehr.evaluation.html import environment, policy, style
-from synthehr.evaluation.longitudinal.charts import courses, null_differences
+from synthehr.evaluation.longitudinal.charts import courses, null_differences, patients
 from synthehr.evaluation.longitudinal.pictures import MOST_MAPPED
 from synthehr.evaluation.longitudinal.results import VisitColumn, VisitResults
 from synthehr.evaluation.metric import Metric
@@ -56,6 +56,7 @@ def render(results: VisitResults) -> str:
             most_mapped=MOST_MAPPED,
             no_verdict=words.NO_VERDICT,
             overlays=[(each.column, charts.overlay(each)) for each in results.histograms],
+            patients=None if results.patient_map is None else patients(results.patient_map),
             policy=policy(css),
             read={
                 verdict: [metric for metric in whole if words.reading(metric) == verdict]

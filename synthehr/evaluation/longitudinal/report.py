@@ -168,6 +168,10 @@ class VisitEvaluation:
             "null_map": None
             if results.null_map is None
             else json_values(results.null_map._asdict()),
+            "patient_map": None
+            if results.patient_map is None
+            else json_values(results.patient_map._asdict(), significant),
+            "rules": [json_values(named_estimates(each)) for each in results.rules],
             "caps": [cap._asdict() for cap in results.caps],
             "not_measurable": [part._asdict() for part in results.not_measurable],
             "seed": results.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from synthehr.evaluation.longitudinal.ruled import RuledPatients
 from synthehr.evaluation.longitudinal.subgroups import VisitGroup
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.results import (
@@ -81,6 +82,28 @@ class NullMap(NamedTuple):
     synthetic: tuple[tuple[float, ...], ...]
 
 
+class PatientMap(NamedTuple):
+    """Patients on the two axes on which real ones differ most: where they are, in cells.
+
+    Attributes
+    ----------
+    edges : tuple of tuple of float
+        The edges of the columns of cells, and of the rows.
+    real : tuple of tuple of float
+        Share of the real patients in each cell, row by row; nan where they are some and fewer
+        than `SMALLEST`.
+    synthetic : tuple of (float, float)
+        Places of synthetic patients.
+    explained : tuple of float
+        Share of the real patients' variance on each axis.
+    """
+
+    edges: tuple[tuple[float, ...], tuple[float, ...]]
+    real: tuple[tuple[float, ...], ...]
+    synthetic: tuple[tuple[float, float], ...]
+    explained: tuple[float, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class VisitResults:
     """All that was found.
@@ -103,6 +126,10 @@ class VisitResults:
         Columns of numbers over time.
     null_map : NullMap or None
         None where nothing is null.
+    patient_map : PatientMap or None
+        None where patients do not differ in two ways.
+    rules : tuple of RuledPatients
+        Who breaks which rule, where some are known.
     caps : tuple of Cap
         What was subsampled.
     not_measurable : tuple of NotMeasurable
@@ -131,6 +158,8 @@ class VisitResults:
     histograms: tuple[Histogram, ...]
     bands: tuple[Band, ...]
     null_map: NullMap | None
+    patient_map: PatientMap | None
+    rules: tuple[RuledPatients, ...]
     caps: tuple[Cap, ...]
     not_measurable: tuple[NotMeasurable, ...]
     visits: tuple[int, int, int]

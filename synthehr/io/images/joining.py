@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthehr.arrow_types import is_text
 from synthehr.errors import InputError
 from synthehr.io.images.tree import stem_of
+from synthehr.kernels import compute as pc
 from synthehr.schema.column import nearest, shown
 
 TABLES = (

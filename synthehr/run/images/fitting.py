@@ -124,6 +124,7 @@ def _record(prepared: ImagePreparation, history: History, ledger: Ledger | None)
         "held_out_records": len(prepared.held_out),
         "patients": prepared.patients,
         "holdout": options.share_held_out,
+        "split": prepared.as_told,
         "max_minutes": options.max_minutes,
         "layout": prepared.source.layout.to_json(),
         "training": asdict(prepared.training),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthehr.evaluation.images.ssim import ms_ssim
 from synthehr.io.images import ImageSource
 from synthehr.models.image_base import stored
 from synthehr.run.images.artifact import ImageArtifact
@@ -54,10 +56,50 @@ def interpolated(artifact: ImageArtifact, source: ImageSource, steps: int) -> ND
     return images.reshape(len(latents) - 1, steps, *images.shape[1:])
 
 
-def compression_rate(artifact: ImageArtifact) -> float:
-    """Numbers of an image for each number of its latent."""
-    fields, config = artifact.encoder.fields, artifact.config
-    return fields.channels * fields.size**2 / config.latent
+class Compression(NamedTuple):
+    """How much smaller latents are than images, and how much of the images they keep.
+
+    Attributes
+    ----------
+    rate : float
+        Numbers of an image for each number of its latent.
+    psnr, psnr_mean : float
+        Peak signal-to-noise ratio in decibels: of rebuilt images, and of the mean image in the
+        place of each.
+    ssim, ssim_mean : float
+        Multi-scale structural similarity, likewise; 1 is best.
+    """
+
+    rate: float
+    psnr: float
+    psnr_mean: float
+    ssim: float
+    ssim_mean: float
+
+
+def compression(artifact: ImageArtifact, source: ImageSource) -> Compression:
+    """Measure on given images what is left of them after compression.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not compress images.
+    """
+    pixels, codes = seen(artifact, source)
+    rebuilt = artifact.model.rebuild(artifact.model.embed(pixels, codes), codes)
+    mean = pixels.mean(0, keepdim=True).expand_as(pixels)
+    fields, whole = artifact.encoder.fields, _unit(pixels)
+    ways = [_unit(rebuilt), _unit(mean)]
+    noise = [float(np.mean((way - whole) ** 2)) for way in ways]
+    return Compression(
+        fields.channels * fields.size**2 / artifact.config.latent,
+        *(-10 * math.log10(max(each, 1e-12)) for each in noise),
+        *(float(ms_ssim(way, whole).mean()) for way in ways),
+    )
+
+
+def _unit(pixels: Tensor) -> NDArray[np.float32]:
+    return (0.5 * (pixels + 1)).clamp(0, 1).contiguous().numpy()
 
 
 def _decoded(artifact: ImageArtifact, pixels: Tensor) -> NDArray[Any]:

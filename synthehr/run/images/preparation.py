@@ -77,6 +77,8 @@ class ImagePreparation:
         Number of patients; None where each image is one's.
     options : Options
         What the user chose.
+    as_told : bool
+        Whether images were held out as the data tell.
     warnings : tuple of str
         What looks odd; no cell value and no file name is in it.
     private : PrivateImages or None
@@ -94,6 +96,7 @@ class ImagePreparation:
     raster: RasterConfig
     patients: int | None
     options: Options
+    as_told: bool
     warnings: tuple[str, ...]
     private: PrivateImages | None = None
 
@@ -155,7 +158,10 @@ def prepare_images(
     _refuse_what_images_have_not(options)
     cls = image_class(options.model, has_columns=columns_of(source).num_columns > 0)
     table = columns_of(source) if cls.uses_columns else pa.table({})
-    fitted, aside, patients = _split(source, options)
+    as_told = comes_split(source, options)
+    fitted, aside = split_rows(source, options.share_held_out, options.seed, as_told)
+    owners = patients_of(source.records, source.patient)
+    patients = None if owners is None else owners[fitted]
     if len(fitted) < LEAST_IMAGES:
         raise InputError(
             f"there are {len(fitted)} images to learn from, and {LEAST_IMAGES} are the least",
@@ -180,6 +186,7 @@ def prepare_images(
         raster=raster,
         patients=None if patients is None else len(np.unique(patients)),
         options=options,
+        as_told=as_told,
         warnings=(*source.warnings, *doubts(settled, table), *left_out),
     )
     check_memory(prepared.memory, 16)
@@ -218,20 +225,20 @@ def _left_out(source: ImageSource) -> tuple[str, ...]:
     return (told,) if n else ()
 
 
-def _split(
-    source: ImageSource, options: Options
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
-    """Choose the rows to learn, those to score by, and whose the former are."""
-    n, names = len(source), source.records.column_names
-    patients = patients_of(source.records, source.patient)
-    if "split" in names and options.holdout is None:
+def comes_split(source: ImageSource, options: Options) -> bool:
+    """Whether images are held out as the data tell."""
+    return "split" in source.records.column_names and options.holdout is None
+
+
+def split_rows(
+    source: ImageSource, share: float, seed: int, as_told: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose the rows to learn and those to score by: as the data tell, or by patient."""
+    if as_told:
         splits = np.array(source.records["split"].to_pylist(), dtype=object)
-        fitted, aside = splits == FITTED, splits == HELD_OUT
-    else:
-        aside = held_out(n, patients, options.share_held_out, options.seed)
-        fitted = ~aside
-    chosen = np.flatnonzero(fitted)
-    return chosen, np.flatnonzero(aside), None if patients is None else patients[chosen]
+        return np.flatnonzero(splits == FITTED), np.flatnonzero(splits == HELD_OUT)
+    aside = held_out(len(source), patients_of(source.records, source.patient), share, seed)
+    return np.flatnonzero(~aside), np.flatnonzero(aside)
 
 
 def _columns(

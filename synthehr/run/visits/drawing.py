@@ -54,7 +54,7 @@ class Stretch(NamedTuple):
     stop: int
 
 
-class Drawn(NamedTuple):
+class DrawnBlock(NamedTuple):
     """The visits of a block, and what was done for the rules."""
 
     table: pa.Table
@@ -133,8 +133,8 @@ def draw_patients(
 
 
 def _side_by_side(
-    draw: Callable[[Stretch], Drawn], blocks: Iterator[Stretch], threads: int
-) -> Iterator[Drawn]:
+    draw: Callable[[Stretch], DrawnBlock], blocks: Iterator[Stretch], threads: int
+) -> Iterator[DrawnBlock]:
     """Draw blocks in threads, each in one of them, and give them in their order.
 
     So small products of matrices need not be shared out, and what is drawn does not hang on the
@@ -143,7 +143,7 @@ def _side_by_side(
     if threads == 1:
         yield from map(draw, blocks)
         return
-    waiting: deque[Future[Drawn]] = deque()
+    waiting: deque[Future[DrawnBlock]] = deque()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
         for block in blocks:
@@ -158,7 +158,7 @@ def _side_by_side(
         torch.set_num_threads(threads)
 
 
-def _drawn(artifact: SequenceArtifact, wish: Wish, seed: int, stretch: Stretch) -> Drawn:
+def _drawn(artifact: SequenceArtifact, wish: Wish, seed: int, stretch: Stretch) -> DrawnBlock:
     encoder, count = artifact.encoder, Repairs()
     block, start, stop = stretch
     n = stop - start
@@ -175,7 +175,7 @@ def _drawn(artifact: SequenceArtifact, wish: Wish, seed: int, stretch: Stretch) 
         drawn = some(np.arange(n))
         table = encoder.decode(drawn, numbers, bounds=wish.bounds, first=start)
         starts = drawn.starts
-    return Drawn(table.slice(0, int(starts[min(n, wish.n - start)])), count)
+    return DrawnBlock(table.slice(0, int(starts[min(n, wish.n - start)])), count)
 
 
 def _codes(

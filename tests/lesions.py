@@ -7,7 +7,7 @@ import numpy as np
 from synthehr.evaluation.images.records import ImageRecords
 
 
-def phantoms(n: int, seed: int, *, side: int = 28, per_patient: int = 1) -> ImageRecords:
+def phantoms(n: int, seed: int, *, side: int = 16, per_patient: int = 1) -> ImageRecords:
     """Draw n ellipses on a dark ground; every second patient's has a lesion, masked with 1."""
     rng = np.random.default_rng(seed)
     who = np.arange(n) // per_patient
@@ -15,8 +15,8 @@ def phantoms(n: int, seed: int, *, side: int = 28, per_patient: int = 1) -> Imag
     rows, columns = np.mgrid[:side, :side] / side
     body = rng.uniform([0.44, 0.44, 0.28, 0.20], [0.56, 0.56, 0.40, 0.32], (n, 4))
     inside = _ellipse(rows, columns, body)
-    angle, reach = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.2, 0.5, n)
-    size = rng.uniform(0.06, 0.1, n)
+    angle, reach = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.1, 0.4, n)
+    size = rng.uniform(0.09, 0.13, n)
     spot = np.stack([
         body[:, 0] + reach * body[:, 2] * np.sin(angle),
         body[:, 1] + reach * body[:, 3] * np.cos(angle),
