@@ -68,7 +68,7 @@ def fitted(model: str) -> ImageSynthesizer:
     )
 
 
-@pytest.mark.parametrize("model", ["image-vae", "image-merf"])
+@pytest.mark.parametrize("model", ["image-vae", "image-cgan", "image-merf"])
 def test_what_a_fit_leaves(model: str, tmp_path: Path) -> None:
     synthesizer = fitted(model)
     record = synthesizer.record
@@ -95,6 +95,15 @@ def test_steps_that_look_at_nobody_are_not_accounted_for() -> None:
     assert "training" not in entries
     assert entries["mean embedding of images"]["times"] == 1
     assert record["steps"] == record["free_steps"] == 3
+
+
+def test_images_without_columns_need_no_schema_and_pay_for_none() -> None:
+    synthesizer = ImageSynthesizer("image-gan", seed=1, settings=SETTINGS)
+    prepared = synthesizer.prepare(scans(), privacy=PRIVACY)
+    assert prepared.private is not None
+    entries = [entry.what for entry in prepared.private.part.planned().entries]
+    assert entries == ["training", "batches without room"]
+    assert prepared.model.columns is None
 
 
 def test_a_patient_more_costs_the_same() -> None:

@@ -48,12 +48,12 @@ def public_raster(source: ImageSource, config: RasterConfig) -> Raster:
     if not (ranged or config.limits or config.windows):
         raise ConfigError(
             f"with --epsilon the limits of {layout.dtype} pixels must be declared",
-            hint="for example --set encode.limits=0,4095",
+            hint="for example --set 'encode.limits=[0, 4095]'",
         )
     if source.load_masks is not None and not config.mask_values:
         raise ConfigError(
             "with --epsilon the values of masks must be declared",
-            hint="for example --set encode.mask_values=0,1",
+            hint="for example --set 'encode.mask_values=[0, 1]'",
         )
     return Raster.settle(source, config)
 
