@@ -20,12 +20,9 @@ FEWEST = 10
 """Patients whose ends a group holds; what fewer hold counts as none, or as so many."""
 GROUPS = 64
 """About as many groups as there are at most, however many patients."""
-ADDED_VISITS = 2.0
-"""Visits at the even rate that are added to those counted in each group."""
-SWEEPS = 12
-STEEPEST = 12.0
-"""Odds by time, and by number, are at most so far from even, in nats."""
-LEAST_SHARE = 1e-4
+RIDGE = 0.1
+"""By which shifts of odds are held back, as inverse variance."""
+SWEEPS = 24
 ROUNDS = 3
 """How often patients are drawn to settle ends by."""
 VISITS, FEWEST_DRAWN, MOST_DRAWN = 8_192, 256, 1_024
@@ -115,26 +112,29 @@ class VisitEnds(nn.Module):
         )
 
     def rake(self, wanted: tuple[Shares, Shares], reached: Reached) -> None:
-        """Shift the odds until the ends expected after visits have the shares that are wanted."""
+        """Shift the odds until about as many ends are expected in each group as are wanted.
+
+        By Newton's steps, group by group, on the log likelihood less a ridge: what one of time
+        and number says, the other need not.
+        """
         of_time, of_number = wanted
         groups = of_time.at(reached.time), of_number.at(reached.number - 1)
         shifts = [torch.zeros_like(shares.last) for shares in wanted]
-        visits = [
-            torch.bincount(group, minlength=len(shift))
-            for group, shift in zip(groups, shifts, strict=True)
+        asked = [
+            shares.last * torch.bincount(group, minlength=len(shares.last))
+            for shares, group in zip(wanted, groups, strict=True)
         ]
-        even = reached.odds.sigmoid().mean()
         for _ in range(SWEEPS):
-            for place, shares in enumerate(wanted):
-                odds = reached.odds + shifts[0][groups[0]] + shifts[1][groups[1]]
-                found = torch.zeros_like(shares.last).index_add(0, groups[place], odds.sigmoid())
-                asked = shares.last * visits[place]
-                shifts[place] += _log_odds(asked, visits[place], even)
-                shifts[place] -= _log_odds(found, visits[place], even)
-        bounds = -STEEPEST, STEEPEST
-        self.by_time.copy_((self.by_time + shifts[0][of_time.groups]).clamp(*bounds))
+            for shift, group, ends in zip(shifts, groups, asked, strict=True):
+                chance = (reached.odds + shifts[0][groups[0]] + shifts[1][groups[1]]).sigmoid()
+                found, slope = (
+                    torch.zeros_like(ends).index_add(0, group, each)
+                    for each in (chance, chance * (1 - chance))
+                )
+                step = (ends - found - RIDGE * shift) / (slope + RIDGE)
+                shift += step.clamp(-1, 1)
+        self.by_time += shifts[0][of_time.groups]
         self.by_number[: len(shifts[1])] += shifts[1]
-        self.by_number.clamp_(*bounds)
 
 
 def settle_ends(
@@ -175,7 +175,7 @@ def _shares(places: Tensor, last: Tensor, n: int) -> Shares:
     if len(begins) > 1:
         rounded = (counts / FEWEST).round() * FEWEST
         counts = torch.where(counts < FEWEST, rounded, counts).minimum(visits)
-    return Shares(groups, _log_odds(counts, visits, last.float().mean()).sigmoid())
+    return Shares(groups, counts / visits.clamp(min=1))
 
 
 def _pooled(ends: list[int], least: int) -> list[int]:
@@ -197,8 +197,3 @@ def _pooled(ends: list[int], least: int) -> list[int]:
         or held[group] >= least
         or (ends[starts[group - 1]] >= least and group < len(starts) - 1)
     ]
-
-
-def _log_odds(ends: Tensor, visits: Tensor, even: Tensor) -> Tensor:
-    share = (ends + ADDED_VISITS * even) / (visits + ADDED_VISITS)
-    return share.clamp(LEAST_SHARE, 1 - LEAST_SHARE).logit()
