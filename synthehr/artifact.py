@@ -129,7 +129,8 @@ def save(path: Path | str, artifact: Any, *, force: bool = False) -> None:
 
     spent = artifact.record.get("privacy")
     if spent is not None:
-        check_spent(spent, artifact.record["steps"])
+        free = artifact.record.get("free_steps", 0)
+        check_spent(spent, artifact.record["steps"] - free)
     write_bytes(Path(path), to_bytes(artifact), force=force)
 
 

@@ -101,11 +101,12 @@ class ImageSynthesizer:
     ) -> ImagePreparation:
         """Do everything that `fit` does before the first step; parameters as there.
 
-        Rules and differential privacy are refused: images have none of them.
+        Rules are refused: images keep none.
         """
         from synthehr.modes.constraints import Rules
         from synthehr.run.choices import Options, checked
         from synthehr.run.images.preparation import prepare_images
+        from synthehr.run.images.private import prepare_private_images
         from synthehr.schema.table import Schema
         from synthehr.seeds import settled
 
@@ -121,7 +122,8 @@ class ImageSynthesizer:
             rules=Rules.of(rules),
         )
         wanted = Schema.read(schema) if isinstance(schema, str | Path) else schema
-        return prepare_images(_source(data, labels, patient), wanted, options)
+        prepared = prepare_images if privacy is None else prepare_private_images
+        return prepared(_source(data, labels, patient), wanted, options)
 
     def fit(
         self,

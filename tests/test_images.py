@@ -191,6 +191,12 @@ def test_fit_sample_and_inspect(
     assert set(again.records["label"].to_pylist()) <= {"clear", "lesion"}
     assert refused(run(capsys, "sample", model, "-o", out))
     assert run(capsys, "sample", model, "-n", 3, "-o", out, "--force", "--quiet").err == ""
+    plain, bare = tmp_path / "gan.synthehr", tmp_path / "bare"
+    words = ["--model", "image-gan", "-o", plain, *WORDS, "--set", "model.width=8", "--quiet"]
+    assert run(capsys, "fit", folder, *words).code == 0
+    done = run(capsys, "sample", plain, "-n", 300, "-o", bare, "--quiet")
+    assert done.code == 0, done.err
+    assert len(read_images(bare)) == 300
     done = run(capsys, "inspect", model)
     assert done.code == 0 and "image-cgan" in done.out
     sentence = refused(run(capsys, "sample", model, "--parity", "label|x"))
@@ -263,7 +269,7 @@ def test_records_with_a_column_of_images(
 def test_what_images_have_not_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "differential privacy" in refused(run(capsys, "fit", folder, "--epsilon", 3))
+    assert "must be declared" in refused(run(capsys, "fit", folder, "--epsilon", 3))
     (tmp_path / "rules.toml").write_text("")
     assert "learns images" in refused(
         run(capsys, "fit", folder / "records.parquet", "--model", "image-gan")

@@ -103,7 +103,16 @@ NETS = {
     "norm": lambda: nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6)),
     "norm at places": lambda: nn.Sequential(Shape(2, 3), nn.LayerNorm(3, bias=False), nn.Tanh()),
     "columns": lambda: nn.Sequential(Shape(2, 3), nn.Linear(3, 3), PerColumnLinear(2, 3, 4)),
-    "convolution": lambda: nn.Sequential(
+    "convolution and back": lambda: nn.Sequential(
+        Shape(1, 2, 3), nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.Tanh(),
+        nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.GroupNorm(3, 3), nn.Tanh(),
+        nn.Conv2d(3, 2, (2, 3), 2, bias=False),
+    ),
+    "wide convolutions": lambda: nn.Sequential(
+        Shape(1, 2, 3), nn.Conv2d(1, 24, 2, stride=2, padding=1, dilation=2), nn.Tanh(),
+        nn.ConvTranspose2d(24, 20, (3, 4), 3, 1, output_padding=(1, 2), bias=False), nn.Tanh(),
+    ),
+    "convolution in groups": lambda: nn.Sequential(
         Shape(1, 2, 3), nn.Conv2d(1, 4, 2, padding=1), nn.GroupNorm(2, 4), nn.Tanh(),
         nn.Conv2d(4, 2, 2, groups=2),
     ),

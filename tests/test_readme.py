@@ -83,27 +83,44 @@ def test_every_block_is_of_a_kind_that_is_executed() -> None:
     assert {block.language for block in blocks()} == {"console", "python", "sh"}
 
 
+LONG = ("release",)
+"""Commands that take as long as a fit and a report together."""
+
+
+def consoles() -> list[tuple[str, str]]:
+    """All commands of the consoles, in order, with what is shown below them."""
+    return [pair for b in blocks() if b.language == "console" for pair in commands(b.text)]
+
+
 def test_consoles_show_what_happens(folder: Path) -> None:
-    ran = 0
-    for command, shown in (
-        pair for b in blocks() if b.language == "console" for pair in commands(b.text)
-    ):
-        words = shlex.split(command)
-        assert words[0] == "synthehr", command
-        done = subprocess.run(
-            [sys.executable, "-m", *words],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}"
-        if shown.strip():
-            assert pattern(shown).fullmatch(done.stdout.strip()), f"{command}\n{done.stdout}"
-        ran += 1
-    assert ran >= 3
+    quick = [pair for pair in consoles() if shlex.split(pair[0])[1] not in LONG]
+    for command, shown in quick:
+        check_console(folder, command, shown)
+    assert len(quick) >= 3
+
+
+@pytest.mark.slow
+def test_long_consoles_show_what_happens(folder: Path) -> None:
+    for command, shown in consoles():
+        if shlex.split(command)[1] in LONG:
+            check_console(folder, command, shown)
+
+
+def check_console(folder: Path, command: str, shown: str) -> None:
+    words = shlex.split(command)
+    assert words[0] == "synthehr", command
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    if shown.strip():
+        assert pattern(shown).fullmatch(done.stdout.strip()), f"{command}\n{done.stdout}"
 
 
 def test_python_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

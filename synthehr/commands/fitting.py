@@ -139,10 +139,10 @@ def summary_text(record: dict[str, Any], seconds: float) -> str:
 
 
 def _images_text(score: dict[str, Any]) -> str:
-    text = f"held out ({score['records']:,} images): loss {score['loss']:.3f}"
+    text = f"held out ({score['records']:,} images): loss {score['loss']:.3g}"
     if score["likeness"] is None:
         return text
     return (
-        f"{text}; kernel distance of drawn images {score['likeness']:.3f} "
-        f"(real images {score['likeness_floor']:.3f})"
+        f"{text}; kernel distance of drawn images {score['likeness']:.3g} "
+        f"(real images {score['likeness_floor']:.3g})"
     )

@@ -15,7 +15,7 @@ PRIVACY = "Differential privacy"
 
 MODELS = (
     "auto, autoregressive, vae, gan, cgan, gain; of visits lstm, lstm-gan; of images image-ae, "
-    "image-vae, image-gan, image-cgan, cyclegan."
+    "image-vae, image-gan, image-cgan, image-merf, cyclegan."
 )
 
 

@@ -35,6 +35,7 @@ IMAGE_MODELS: dict[str, str] = {
     "image-vae": "synthehr.models.image_vae:ImageVAE",
     "image-gan": "synthehr.models.image_gan:ImageGAN",
     "image-cgan": "synthehr.models.image_cgan:ConditionalImageGAN",
+    "image-merf": "synthehr.models.image_merf:ImageMERF",
     "cyclegan": "synthehr.models.cyclegan:CycleGAN",
 }
 """Likewise the models of images."""

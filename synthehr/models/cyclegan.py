@@ -20,7 +20,6 @@ from synthehr.encode.image import ImageFields
 from synthehr.errors import ConfigError
 from synthehr.models.base import Loss
 from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
-from synthehr.models.image_columns import column_losses, column_model
 from synthehr.models.image_likeness import DRAWN, likeness
 from synthehr.models.image_nets import GROUPS, channels_last
 
@@ -168,9 +167,7 @@ class CycleGAN(ImageModel):
 
     Config: ClassVar[type] = CycleGANConfig
     draws: ClassVar[bool] = False
-
-    pool: Tensor
-    pooled: Tensor
+    not_private: ClassVar[str] = "its generators see patients' images, and it draws none"
 
     def __init__(self, fields: ImageFields, config: CycleGANConfig) -> None:
         super().__init__()
@@ -181,13 +178,12 @@ class CycleGAN(ImageModel):
                 hint="give two class folders, or trainA and trainB",
             )
         self.fields, self.config = fields, config
-        self.columns = column_model(fields.columns)
+        self.columns = None
         channels, width = fields.channels, config.width
         self.translators = nn.ModuleList([Translator(channels, config) for _ in range(2)])
         self.critics = nn.ModuleList([PatchCritic(channels, width) for _ in range(2)])
-        size = (2 * config.pool, channels, fields.size, fields.size)
-        self.register_buffer("pool", torch.zeros(size), persistent=False)
-        self.register_buffer("pooled", torch.zeros(2, dtype=torch.int64), persistent=False)
+        # No buffers: a checkpoint would hold them, and they are near to patients' images.
+        self._pools: list[Tensor | None] = [None, None]
         channels_last(self)
 
     @property
@@ -224,8 +220,7 @@ class CycleGAN(ImageModel):
         )
 
     def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
-        """Yield the losses of the columns, of the translators, and of the critics."""
-        yield from column_losses(self.columns, batch, step)
+        """Yield the losses of the translators, and of the critics."""
         of_domain = batch.codes[:, 0, 0] == 1
         translated, losses = [], torch.zeros(len(batch.pixels), device=batch.pixels.device)
         for domain, mine in enumerate((~of_domain, of_domain)):
@@ -257,20 +252,18 @@ class CycleGAN(ImageModel):
     @torch.no_grad()
     def _from_pool(self, domain: int, drawn: Tensor, generator: torch.Generator) -> Tensor:
         """Exchange about half of the translated images for ones of earlier steps."""
-        size = self.config.pool
+        size, pool = self.config.pool, self._pools[domain]
         if not size or not len(drawn):
             return drawn
-        pool, held = self.pool[domain * size : (domain + 1) * size], int(self.pooled[domain])
-        fresh = drawn[: size - held]
-        pool[held : held + len(fresh)] = fresh
-        self.pooled[domain] += len(fresh)
-        shown = drawn.clone()
-        if held == size:
-            places = torch.randperm(size, generator=generator, device=drawn.device)[: len(drawn)]
-            some = torch.rand(len(places), generator=generator, device=drawn.device) < 0.5
-            rows = torch.arange(len(places), device=drawn.device)[some]
-            shown[rows] = pool[places[some]]
-            pool[places[some]] = drawn[rows]
+        if pool is None or len(pool) < size:
+            whole = drawn if pool is None else torch.cat([pool, drawn])
+            self._pools[domain] = whole[:size].clone()
+            return drawn
+        places = torch.randperm(size, generator=generator, device=drawn.device)[: len(drawn)]
+        some = torch.rand(len(places), generator=generator, device=drawn.device) < 0.5
+        rows, shown = torch.arange(len(places), device=drawn.device)[some], drawn.clone()
+        shown[rows] = pool[places[some]]
+        pool[places[some]] = drawn[rows]
         return shown
 
     @torch.no_grad()
@@ -283,6 +276,10 @@ class CycleGAN(ImageModel):
             if len(source) > 1 and len(target) > 1:
                 found.append(likeness(target, self.translate(source, to)))
         return sum(found) / max(1, len(found))
+
+    def finish(self, images: Images) -> None:
+        """Forget the translated images of earlier steps."""
+        self._pools = [None, None]
 
     @torch.no_grad()
     def translate(self, pixels: Tensor, domain: int) -> Tensor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,13 @@ from synthehr.models.image_losses import (
 )
 from synthehr.models.image_nets import ColumnReader, Downward, Upward
 
+PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "spectral": False}
+"""Under differential privacy: the penalty is a second gradient, and norms see whole batches."""
+PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "model": {"width": 16, "critic_steps": 4},
+    "train": {"steps": 1_000, "batch_size": 256, "learning_rate": 1e-3, "betas": (0.0, 0.99)},
+    "privacy": {"marginals": 0.1, "clip": 0.5},
+}
 FEATURES = 128
 """Length of the vector by which the critic judges."""
 CHUNK = 512
@@ -139,18 +146,27 @@ def image_game(
     config: ImageGameConfig,
     step: int,
 ) -> Iterator[Loss]:
-    """Yield the critic's loss, then, when it is its turn, the generator's."""
+    """Yield the critic's loss, then, when it is its turn, the generator's.
+
+    Real and drawn images go through the critic together, but for differential privacy: there each
+    pass is of patients or of nobody, and drawn images are asked for columns that are nobody's.
+    """
     game, random = config.game, batch.generator
     if game == "wgan":
         with torch.no_grad():
             for weight in critic.parameters():
                 weight.clamp_(-LARGEST_WEIGHT, LARGEST_WEIGHT)
     vary = partial(varied, kinds=config.variations, generator=random)
-    asked = batch.codes.roll(1, 0)
+    asked = batch.codes.roll(1, 0) if batch.asked is None else batch.asked
     drawn = generator(asked, random)
-    shown = vary(torch.cat([batch.pixels, drawn.detach()]))
-    scores = critic(shown, torch.cat([batch.codes, asked]))
-    real_loss, drawn_loss = critic_losses(game, *scores.chunk(2))
+    if batch.filled is None:
+        shown = vary(torch.cat([batch.pixels, drawn.detach()]))
+        real, made = critic(shown, torch.cat([batch.codes, asked])).chunk(2)
+    else:
+        shown, made_up = vary(batch.pixels), vary(drawn.detach())
+        real = critic(*batch.present(shown, batch.codes))
+        made = critic(made_up, asked)
+    real_loss, drawn_loss = critic_losses(game, real, made)
     if config.penalty > 0 and step % config.penalty_every == 0:
         real_loss = real_loss + config.penalty_every * _penalty(critic, batch, drawn, config)
     yield Loss("critic", per_record=real_loss, public=drawn_loss.mean())

@@ -50,6 +50,7 @@ class ImageAutoencoder(ImageModel):
     """
 
     Config: ClassVar[type] = ImageAutoencoderConfig
+    not_private: ClassVar[str] = "its latents are drawn from a mixture that is fitted to images"
 
     def __init__(self, fields: ImageFields, config: ImageAutoencoderConfig) -> None:
         super().__init__()

@@ -29,12 +29,19 @@ class ImageBatch(NamedTuple):
         The source of all randomness of this step, seeded by the loop.
     filled : Tensor of shape (B,), bool, or None
         Under differential privacy: which images are there, as of `synthehr.models.base.Batch`.
+    asked : Tensor of shape (M, 2, D), int64, or None
+        Likewise columns that are nobody's, for images to be drawn.
     """
 
     pixels: Tensor
     codes: Tensor
     generator: torch.Generator
     filled: Tensor | None = None
+    asked: Tensor | None = None
+
+    def present(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """Leave the blanks out of tensors (B, …); when that is lawful says `Batch.present`."""
+        return rows if self.filled is None else tuple(row[self.filled] for row in rows)
 
 
 @final
@@ -100,6 +107,10 @@ class ImageModel(nn.Module, ABC):
         Whether images are drawn by what their columns say. If not, columns are left out.
     draws : bool
         Whether it draws images at all.
+    not_private : str
+        Why differential privacy is out of the question; empty where it is not.
+    looks_once : bool
+        Whether all that images say to it is a mean of `contributions`, which `settle` takes.
     private_settings, private_only : mapping
         As of `synthehr.models.base.Model`.
 
@@ -113,6 +124,8 @@ class ImageModel(nn.Module, ABC):
     columns: Model | None
     uses_columns: ClassVar[bool] = True
     draws: ClassVar[bool] = True
+    not_private: ClassVar[str] = ""
+    looks_once: ClassVar[bool] = False
     private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     private_only: ClassVar[Mapping[str, Any]] = {}
 
@@ -160,6 +173,19 @@ class ImageModel(nn.Module, ABC):
     def begin(self, images: Images, generator: torch.Generator) -> None:
         """Learn what is learned before training, from the images trained on."""
 
+    @property
+    def width_of_mean(self) -> int:
+        """How many numbers a contribution has."""
+        raise _not_once()
+
+    def contributions(self, images: Images, index: Tensor) -> Tensor:
+        """Give what each image at an index adds to a sum, (k, E); none is longer than 1."""
+        raise _not_once()
+
+    def settle(self, mean: Tensor) -> None:
+        """Take the mean of all contributions, (E,), before training."""
+        raise _not_once()
+
     def finish(self, images: Images) -> None:
         """Do what is left to do after training, with the images trained on."""
 
@@ -189,6 +215,12 @@ class ImageModel(nn.Module, ABC):
         raise ConfigError(
             "this model cannot translate images", hint="fit two domains with --model cyclegan"
         )
+
+
+def _not_once() -> ConfigError:
+    return ConfigError(
+        "this model looks at images in every step", hint="fit with --model image-merf"
+    )
 
 
 def _cannot(what: str) -> ConfigError:

@@ -18,6 +18,8 @@ from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
 from synthehr.models.image_adversarial import (
     CHUNK,
+    PRIVATE_ONLY,
+    PRIVATE_SETTINGS,
     ImageCritic,
     ImageGameConfig,
     ImageGenerator,
@@ -49,6 +51,8 @@ class ConditionalImageGAN(ImageModel):
     """
 
     Config: ClassVar[type] = ConditionalImageGANConfig
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = PRIVATE_SETTINGS
+    private_only: ClassVar[Mapping[str, Any]] = PRIVATE_ONLY
 
     def __init__(self, fields: ImageFields, config: ConditionalImageGANConfig) -> None:
         super().__init__()

@@ -25,8 +25,12 @@ def column_model(columns: Fields) -> Autoregressive | None:
 
 
 def column_losses(columns: Model | None, batch: ImageBatch, step: int) -> Iterator[Loss]:
-    """Yield the losses of the model of the columns."""
-    if columns is not None and step % EVERY == 0:
-        lesson = Batch(batch.codes, None, batch.generator, filled=batch.filled)
+    """Yield the losses of the model of the columns.
+
+    There are none under differential privacy: columns are learned from their noisy marginals, so
+    that all noise of the steps goes to images.
+    """
+    if columns is not None and batch.filled is None and step % EVERY == 0:
+        lesson = Batch(batch.codes, None, batch.generator)
         for loss in columns.losses(lesson, step):
             yield loss._replace(child="columns")

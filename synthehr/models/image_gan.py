@@ -17,6 +17,8 @@ from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
 from synthehr.models.image_adversarial import (
     CHUNK,
+    PRIVATE_ONLY,
+    PRIVATE_SETTINGS,
     ImageCritic,
     ImageGameConfig,
     ImageGenerator,
@@ -47,6 +49,8 @@ class ImageGAN(ImageModel):
     """
 
     Config: ClassVar[type] = ImageGANConfig
+    private_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = PRIVATE_SETTINGS
+    private_only: ClassVar[Mapping[str, Any]] = PRIVATE_ONLY
     uses_columns: ClassVar[bool] = False
 
     def __init__(self, fields: ImageFields, config: ImageGANConfig) -> None:

@@ -6,6 +6,7 @@ be: several draws of a repaired image differ where nothing is known.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, final
@@ -115,11 +116,17 @@ class ImageVAE(ImageModel):
 
     def _bound(self, batch: ImageBatch, rise: float) -> Tensor:
         """Surprise plus weighted divergence of each image, over its number of values, (B,)."""
-        noisy, known = damaged(batch.pixels, self.config, batch.generator)
+        random = batch.generator
+        noisy, known = damaged(batch.pixels, self.config, random)
+        shape = len(noisy), self.config.latent
+        chance = torch.randn(shape, generator=random, device=noisy.device)
+        noisy, known, chance, pixels, codes = batch.present(
+            noisy, known, chance, batch.pixels, batch.codes
+        )
         mean, log_variance = self._posterior(noisy, known)
-        latents = around(mean, log_variance, batch.generator)
-        error = squared_error(batch.pixels, self.network.decode(latents, batch.codes))
-        apart = divergence(mean, log_variance) / batch.pixels[0].numel()
+        latents = mean + (0.5 * log_variance).exp() * chance
+        error = squared_error(pixels, self.network.decode(latents, codes))
+        apart = divergence(mean, log_variance) / math.prod(pixels.shape[1:])
         return error / (2 * self.config.spread**2) + rise * self.config.beta * apart
 
     def _posterior(self, pixels: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

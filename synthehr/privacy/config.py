@@ -50,6 +50,9 @@ class PrivacyConfig:
         Plain steps of a round; no record is looked at in them.
     max_visits : int
         Visits of a patient that count, from the first on; later ones are left out.
+    max_shown : int
+        Where each record is a row by itself and patients may have several: how many of a patient
+        a batch shows at most, drawn anew each time. Their losses are summed, then clipped.
     """
 
     marginals: float = 0.8
@@ -57,6 +60,7 @@ class PrivacyConfig:
     rounds: int = 4
     round_steps: int = 300
     max_visits: int = 32
+    max_shown: int = 4
 
     def __post_init__(self) -> None:
         if not 0 < self.marginals < 1:
@@ -67,6 +71,8 @@ class PrivacyConfig:
             raise out_of_range("rounds or round_steps", "at least 0 and 1")
         if not 2 <= self.max_visits <= MOST_VISITS:
             raise out_of_range("max_visits", f"at least 2 and at most {MOST_VISITS}")
+        if not 1 <= self.max_shown <= MOST_VISITS:
+            raise out_of_range("max_shown", f"at least 1 and at most {MOST_VISITS}")
 
 
 def asked(

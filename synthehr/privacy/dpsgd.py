@@ -31,9 +31,14 @@ class SlotDraw(Protocol):
     Attributes
     ----------
     filled : Tensor of shape (B,), bool
+        Which records of the last batch are there and not blanks.
+    owners : Tensor of shape (B,), int64, or None
+        Patient of each record in the batch, from 0, where a patient may show several; their
+        losses are summed within him. None where each record is a patient's.
     """
 
     filled: Tensor
+    owners: Tensor | None
 
 
 class _Call(NamedTuple):
@@ -158,6 +163,13 @@ class DpSgd:
             if gradient is not None
         ]
 
+    def _whose(self, losses: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Say which losses are not of blanks, (B,), and of which patients they are."""
+        filled, owners = self.slots.filled, self.slots.owners
+        if len(losses) == len(filled):
+            return filled, owners
+        return filled[filled], None if owners is None else owners[filled]
+
     def clipped_sum(
         self, losses: Tensor, weights: list[Tensor], *, keep_graph: bool = False
     ) -> list[Tensor]:
@@ -179,11 +191,9 @@ class DpSgd:
         ConfigError
             A layer ran twice: the norms of its two gradients do not add up.
         """
-        filled = self.slots.filled
-        if len(losses) != len(filled):
-            filled = filled[filled]
-        counted = filled & losses.isfinite()
-        total = torch.where(counted, losses, 0.0).sum()
+        filled, of = self._whose(losses)
+        bad = filled & ~losses.isfinite()
+        total = torch.where(filled & ~bad, losses, 0.0).sum()
         mine = {id(weight) for weight in weights}
         calls = [
             call
@@ -194,14 +204,16 @@ class DpSgd:
             total, [call.output for call in calls], retain_graph=keep_graph, allow_unused=True
         )
         passes = [
-            _Pass(call.layer, call.x, gradient, call.owners)
+            _Pass(call.layer, call.x, gradient, _composed(call.owners, of))
             for call, gradient in zip(calls, found, strict=True)
             if gradient is not None
         ]
-        _refuse_second_looks(passes, losses)
-        squared = torch.zeros_like(losses)
+        filled, bad = (_of_any(rows, of, self.slots.owners) for rows in (filled, bad))
+        counted = filled & ~bad
+        _refuse_second_looks(passes, counted)
+        squared = torch.zeros_like(counted, dtype=losses.dtype)
         for one in passes:
-            squared += squared_norms(*one, len(losses))
+            squared += squared_norms(*one, len(squared))
         norms = squared.sqrt()
         counted &= norms.isfinite()
         # A hair below the clip, so that rounding does not lift a norm above it.
@@ -224,11 +236,28 @@ class DpSgd:
         ]
 
 
-def _refuse_second_looks(passes: list[_Pass], losses: Tensor) -> None:
+def _composed(rows: Tensor | None, records: Tensor | None) -> Tensor | None:
+    """Say whose rows are that are records', (R,), which are patients', (B,)."""
+    if rows is None or records is None:
+        return records if rows is None else rows
+    return records[rows]
+
+
+def _of_any(holds: Tensor, of: Tensor | None, owners: Tensor | None) -> Tensor:
+    """Say of which patients something holds for any record, (P,)."""
+    if of is None or owners is None:
+        return holds
+    patients = int(owners.max()) + 1
+    return torch.zeros(patients, dtype=torch.bool, device=holds.device).index_fill_(
+        0, of[holds], True
+    )
+
+
+def _refuse_second_looks(passes: list[_Pass], patients: Tensor) -> None:
     """Refuse a layer that ran twice on a patient; on some patients, then on others, it may."""
     seen: dict[nn.Module, Tensor] = {}
     for one in passes:
-        here = torch.ones_like(losses, dtype=torch.bool)
+        here = torch.ones_like(patients)
         if one.owners is not None:
             here = here.logical_not_().index_fill_(0, one.owners, True)
         before = seen.setdefault(one.layer, here)

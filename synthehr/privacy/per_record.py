@@ -4,7 +4,7 @@ A layer's gradient is a sum over records of products of its input and of its out
 gradient. Both are at hand after one pass back, so the norm of each record's product, and
 the sum of the products once scaled, cost no second pass and are never laid out record by
 record (Bu et al. 2023, "Differentially private optimization on large model at small cost",
-arXiv:2210.00038). Convolutions and group norms are laid out, by Opacus' rules.
+arXiv:2210.00038). Convolutions in groups, of series and of volumes are laid out, by Opacus' rules.
 
 A record is what privacy is promised to: a patient. Where a layer saw a row for each visit, the
 rows of a patient are its places.
@@ -15,7 +15,7 @@ Shapes: B records, T places of a record, R rows, I inputs and O outputs of a lay
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -24,11 +24,18 @@ from torch.nn import functional
 
 from synthehr.errors import ConfigError
 from synthehr.models.layers import PerColumnLinear
+from synthehr.privacy.convolutions import (
+    convolution_norms,
+    convolution_sum,
+    group_norms,
+    group_sum,
+    is_plain,
+    transposed_norms,
+    transposed_sum,
+)
+from synthehr.privacy.products import Gradients, product_norms, squares
 
 _HINT = "train this model without differential privacy"
-
-Gradients = Sequence[tuple[Tensor, Tensor]]
-"""Weights, each with a gradient."""
 
 
 class NormRule(NamedTuple):
@@ -104,26 +111,12 @@ def _side_by_side(owners: Tensor, counts: Tensor, *rows: Tensor) -> list[Tensor]
     ]
 
 
-def _squares(x: Tensor) -> Tensor:
-    """Sum of squares of each record; (B,)."""
-    return x.flatten(1).square().sum(1)
-
-
 def _linear_norms(layer: nn.Linear, x: Tensor, gradient: Tensor) -> Tensor:
     if x.ndim == 2:
-        return (_squares(x) + (layer.bias is not None)) * _squares(gradient)
+        return (squares(x) + (layer.bias is not None)) * squares(gradient)
     x, gradient = x.flatten(1, -2), gradient.flatten(1, -2)
-    norms = _product_norms(x, gradient)
-    return norms if layer.bias is None else norms + _squares(gradient.sum(1))
-
-
-def _product_norms(x: Tensor, gradient: Tensor) -> Tensor:
-    """Squared norm of each record's sum over places of outer products; (B,)."""
-    if x.shape[1] * (x.shape[2] + gradient.shape[2]) < x.shape[2] * gradient.shape[2]:
-        # |sum of outer products|² is the sum over pairs of places of products of products.
-        pairs = (x @ x.mT) * (gradient @ gradient.mT)
-        return pairs.sum((1, 2)).clamp_(min=0.0)
-    return _squares(x.mT @ gradient)
+    norms = product_norms(x, gradient)
+    return norms if layer.bias is None else norms + squares(gradient.sum(1))
 
 
 def _linear_sum(layer: nn.Linear, x: Tensor, gradient: Tensor) -> Gradients:
@@ -137,7 +130,7 @@ def _columns_norms(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Tenso
         return (x.square().sum(2) * gradient.square().sum(2)).sum(1)
     # Each column of a record is a record of its own, until the norms are added up.
     x, gradient = (part.transpose(1, 2).flatten(0, 1) for part in (x, gradient))
-    return _product_norms(x, gradient).view(-1, len(layer.weight)).sum(1)
+    return product_norms(x, gradient).view(-1, len(layer.weight)).sum(1)
 
 
 def _columns_sum(layer: PerColumnLinear, x: Tensor, gradient: Tensor) -> Gradients:
@@ -154,7 +147,7 @@ def _embedding_norms(layer: nn.Embedding, x: Tensor, gradient: Tensor) -> Tensor
         summed = gradient.new_zeros((len(x) * layer.num_embeddings, layer.embedding_dim))
         first = torch.arange(len(x), device=x.device)[:, None] * layer.num_embeddings
         summed.index_add_(0, (x + first).flatten(), gradient.flatten(0, 1))
-        return _squares(summed.view(len(x), layer.weight.numel()))
+        return squares(summed.view(len(x), layer.weight.numel()))
     same = x[:, :, None] == x[:, None, :]
     return ((gradient @ gradient.mT) * same).sum((1, 2)).clamp_(min=0.0)
 
@@ -173,7 +166,7 @@ def _layer_norm_products(layer: nn.LayerNorm, x: Tensor, gradient: Tensor) -> li
 
 
 def _layer_norm_norms(layer: nn.LayerNorm, x: Tensor, gradient: Tensor) -> Tensor:
-    scale, shift = map(_squares, _layer_norm_products(layer, x, gradient))
+    scale, shift = map(squares, _layer_norm_products(layer, x, gradient))
     return scale if layer.bias is None else scale + shift
 
 
@@ -193,11 +186,36 @@ def _laid_out(layer: nn.Module, x: Tensor, gradient: Tensor) -> Gradients:
 
 
 def _laid_out_norms(layer: nn.Module, x: Tensor, gradient: Tensor) -> Tensor:
-    return torch.stack([_squares(one) for _, one in _laid_out(layer, x, gradient)]).sum(0)
+    return torch.stack([squares(one) for _, one in _laid_out(layer, x, gradient)]).sum(0)
 
 
 def _laid_out_sum(layer: nn.Module, x: Tensor, gradient: Tensor) -> Gradients:
     return [(weight, one.sum(0)) for weight, one in _laid_out(layer, x, gradient)]
+
+
+def _convolution_norms(layer: nn.Conv2d, x: Tensor, gradient: Tensor) -> Tensor:
+    found = convolution_norms if is_plain(layer) else _laid_out_norms
+    return found(layer, x, gradient)
+
+
+def _convolution_sum(layer: nn.Conv2d, x: Tensor, gradient: Tensor) -> Gradients:
+    found = convolution_sum if is_plain(layer) else _laid_out_sum
+    return found(layer, x, gradient)
+
+
+def _transposed_norms(layer: nn.ConvTranspose2d, x: Tensor, gradient: Tensor) -> Tensor:
+    _refuse_groups(layer)
+    return transposed_norms(layer, x, gradient)
+
+
+def _transposed_sum(layer: nn.ConvTranspose2d, x: Tensor, gradient: Tensor) -> Gradients:
+    _refuse_groups(layer)
+    return transposed_sum(layer, x, gradient)
+
+
+def _refuse_groups(layer: nn.ConvTranspose2d) -> None:
+    if not is_plain(layer):
+        raise ConfigError("transposed convolutions in groups have no rule", hint=_HINT)
 
 
 _LAID_OUT = NormRule(_laid_out_norms, _laid_out_sum, has_places=False)
@@ -207,9 +225,10 @@ RULES: Mapping[type[nn.Module], NormRule] = {
     PerColumnLinear: NormRule(_columns_norms, _columns_sum),
     nn.Embedding: NormRule(_embedding_norms, _embedding_sum),
     nn.LayerNorm: NormRule(_layer_norm_norms, _layer_norm_sum),
-    nn.GroupNorm: _LAID_OUT,
+    nn.GroupNorm: NormRule(group_norms, group_sum),
     nn.Conv1d: _LAID_OUT,
-    nn.Conv2d: _LAID_OUT,
+    nn.Conv2d: NormRule(_convolution_norms, _convolution_sum),
+    nn.ConvTranspose2d: NormRule(_transposed_norms, _transposed_sum),
     nn.Conv3d: _LAID_OUT,
 }
 """The kinds of layers that may hold weights under differential privacy; subclasses are others."""

@@ -13,7 +13,7 @@ from synthehr.errors import ConfigError
 from synthehr.privacy.accountant import epsilon, noise_multiplier
 from synthehr.privacy.config import PrivacyConfig
 from synthehr.privacy.ledger import TRAINING, Entry, suggested_delta
-from synthehr.privacy.mechanisms import Bounded, Gaussian
+from synthehr.privacy.mechanisms import Bounded, Gaussian, Mechanism
 from synthehr.privacy.slots import slots_for
 
 MOST_BEYOND = 1.05
@@ -61,14 +61,15 @@ class Budget:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Plan:
     """The mechanisms of a fit.
 
     Attributes
     ----------
     columns, pairs : Gaussian
-        Of the noisy marginals of columns, and of pairs of them.
+        Of the noisy marginals of columns, and of pairs of them; of endless noise where they are
+        not asked for.
     training : Gaussian
         Of DP-SGD: noise, rate and steps.
     overflow : Bounded
@@ -77,6 +78,8 @@ class Plan:
         Records of a batch, filled or not.
     looks : int
         How often a step looks at its batch.
+    what : str
+        What the ledger calls training.
     """
 
     columns: Gaussian
@@ -85,6 +88,7 @@ class Plan:
     overflow: Bounded
     slots: int
     looks: int
+    what: str = TRAINING
 
     @property
     def noise_of_a_look(self) -> float:
@@ -96,9 +100,10 @@ class Plan:
         return self.training.noise_multiplier * math.sqrt(self.looks)
 
     @property
-    def of_training(self) -> tuple[Entry, Entry]:
+    def of_training(self) -> tuple[Entry, ...]:
         """What training owes to the ledger."""
-        return Entry(TRAINING, self.training), Entry("batches without room", self.overflow)
+        spent = Entry(self.what, self.training)
+        return (spent, Entry("batches without room", self.overflow)) if self.slots else (spent,)
 
 
 def check_asked(epsilon: float, delta: float) -> None:
@@ -138,6 +143,8 @@ def planned(
     steps: int,
     batch_size: int,
     looks: int,
+    with_pairs: bool = True,
+    once: str = "",
 ) -> Plan:
     """Share a budget out.
 
@@ -152,9 +159,14 @@ def planned(
     config : PrivacyConfig
         How.
     questions : int
-        Histograms that are asked for.
+        Histograms that are asked for; where there are none, training has the whole budget.
     steps, batch_size, looks : int
         Of training; how often a step looks at its batch.
+    with_pairs : bool
+        Whether pairs of columns are counted; if not, single ones have all of their share.
+    once : str
+        What is looked at once, and then in no step: it has all that marginals leave. Empty where
+        steps look at records.
 
     Raises
     ------
@@ -164,46 +176,51 @@ def planned(
     whole = noise_multiplier(
         budget.epsilon, budget.delta, lambda noise: [Gaussian(noise_multiplier=noise)]
     )
-    of_columns = ONE_WAY * config.marginals
-    most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / questions)
+    of_columns = ONE_WAY * config.marginals if with_pairs else config.marginals
+    most_noise = MOST_NOISE * budget.patients * math.sqrt(of_columns / max(questions, 1))
     if whole is None or whole > most_noise:
-        raise _too_little(budget, most_noise, whole)
-    columns = Gaussian(noise_multiplier=whole / math.sqrt(of_columns))
-    pairs = Gaussian(noise_multiplier=whole / math.sqrt(config.marginals - of_columns))
+        raise too_little(budget, most_noise, whole)
+    columns = _share(whole, of_columns if questions else 0.0)
+    pairs = _share(whole, config.marginals - of_columns if questions else 0.0)
+    measured: list[Mechanism] = [
+        each for each in (columns, pairs) if math.isfinite(each.noise_multiplier)
+    ]
     rate = min(1.0, batch_size / budget.patients)
-    slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
-    overflow = Bounded(epsilon=0.0, delta=chance)
+    slots, overflow = 0, Bounded(epsilon=0.0, delta=0.0)
+    if once:
+        rate, steps = 1.0, 1
+    else:
+        slots, chance = slots_for(budget.most_patients, rate, steps, budget.delta)
+        overflow = Bounded(epsilon=0.0, delta=chance)
+        measured.append(overflow)
     found = noise_multiplier(
         budget.epsilon,
         budget.delta,
-        lambda noise: [
-            columns,
-            pairs,
-            Gaussian(noise_multiplier=noise, rate=rate, times=steps),
-            overflow,
-        ],
+        lambda noise: [*measured, Gaussian(noise_multiplier=noise, rate=rate, times=steps)],
     )
     if found is None:
-        raise _too_little(budget, most_noise, whole)
+        raise too_little(budget, most_noise, whole)
     training = Gaussian(noise_multiplier=found, rate=rate, times=steps)
-    return Plan(
-        columns=columns, pairs=pairs, training=training, overflow=overflow, slots=slots, looks=looks
-    )
+    return Plan(columns, pairs, training, overflow, slots, looks, once or TRAINING)
 
 
-def _too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:
+def _share(whole: float, share: float) -> Gaussian:
+    """Give the mechanism that has a share of the budget; endless noise where it has none."""
+    return Gaussian(noise_multiplier=whole / math.sqrt(share) if share > 0 else math.inf)
+
+
+def too_little(budget: Budget, most_noise: float, whole: float | None) -> ConfigError:
+    """Say that the whole budget's noise is more than may be, and what could work."""
     least = epsilon([Gaussian(noise_multiplier=most_noise)], budget.delta)
-    patients = (
-        "more" if whole is None else f"{_round_up(budget.patients * whole / most_noise):,.0f}"
-    )
+    patients = "more" if whole is None else f"{round_up(budget.patients * whole / most_noise):,.0f}"
     return ConfigError(
         f"{budget.patients:,} patients are too few for ε = {budget.epsilon:g}: the noise would "
         "drown them",
-        hint=f"--epsilon {_round_up(least):g} could work, and so could {patients} patients",
+        hint=f"--epsilon {round_up(least):g} could work, and so could {patients} patients",
     )
 
 
-def _round_up(value: float) -> float:
-    """Round up to two digits."""
+def round_up(value: float) -> float:
+    """Round a positive number up to two digits."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     return round(math.ceil(value / unit) * unit, 10)

@@ -98,6 +98,8 @@ class Slots:
 
     Attributes
     ----------
+    owners : None
+        Each is a record of its own.
     filled : Tensor of shape (slots,), bool
         Which records of the last batch are patients' and not blanks.
     """
@@ -114,6 +116,7 @@ class Slots:
         self.rate = rate
         self.slots = slots
         self.conditions = conditions
+        self.owners: Tensor | None = None
         self.filled = torch.zeros(slots, dtype=torch.bool, device=codes.device)
         owners = np.arange(len(codes)) if patients is None else patients
         self._order = torch.from_numpy(np.argsort(owners, kind="stable"))

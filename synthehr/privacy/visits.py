@@ -39,6 +39,8 @@ class SequenceSlots:
 
     Attributes
     ----------
+    owners : None
+        Each is a record of its own.
     filled : Tensor of shape (slots,), bool
         Which patients of the last batch are there and not blanks.
     """
@@ -48,6 +50,7 @@ class SequenceSlots:
         self.rate = rate
         self.slots = slots
         self.most_visits = most_visits
+        self.owners: Tensor | None = None
         self.filled = torch.zeros(slots, dtype=torch.bool, device=records.starts.device)
 
     def __call__(self, step: int, generator: torch.Generator) -> SequenceBatch:

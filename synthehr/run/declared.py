@@ -17,6 +17,7 @@ from synthehr.encode.table import TableEncoder
 from synthehr.encode.visits import Visits
 from synthehr.errors import ConfigError, InputError
 from synthehr.models.base import Model
+from synthehr.models.image_base import ImageModel
 from synthehr.models.sequence_base import SequenceModel
 from synthehr.privacy.config import Privacy, PrivacyConfig
 from synthehr.privacy.discovery import discover
@@ -31,6 +32,8 @@ from synthehr.schema.table import Schema
 
 if TYPE_CHECKING:
     from synthehr.io import Source
+
+AnyModel = type[Model] | type[SequenceModel] | type[ImageModel]
 
 REFUSED = {
     "patience": "stopping early looks at records",
@@ -59,7 +62,7 @@ def refuse_resume(resume: bool) -> None:
         )
 
 
-def check_options(options: Options, cls: type[Model] | type[SequenceModel]) -> None:
+def check_options(options: Options, cls: AnyModel) -> None:
     """Refuse by name what does not go with differential privacy.
 
     Raises
@@ -151,9 +154,7 @@ def declared(
     return schema.with_columns(*found.columns), budget, ledger
 
 
-def privacy_config(
-    settings: Mapping[str, Any], cls: type[Model] | type[SequenceModel]
-) -> PrivacyConfig:
+def privacy_config(settings: Mapping[str, Any], cls: AnyModel) -> PrivacyConfig:
     """Give the settings of privacy, those that suit a model where the user says nothing."""
     chosen = typed(PrivacyConfig, settings, "privacy")
     return PrivacyConfig(**{**cls.private_settings.get("privacy", {}), **chosen})

@@ -19,6 +19,7 @@ from synthehr.config import TrainConfig, apply
 from synthehr.encode.fields import Field, Fields
 from synthehr.errors import TrainingError
 from synthehr.models.base import Model, Records
+from synthehr.models.image_base import ImageModel
 from synthehr.models.sequence_base import SequenceModel
 from synthehr.privacy.allowed import rehearse
 from synthehr.privacy.conditions import Conditions
@@ -28,6 +29,7 @@ from synthehr.privacy.matching import match
 from synthehr.privacy.measure import domains_of, measure, questions
 from synthehr.privacy.pairs import measure_pairs
 from synthehr.privacy.plan import Plan, planned, private_training
+from synthehr.privacy.rows import RowSlots
 from synthehr.privacy.slots import Slots
 from synthehr.privacy.visits import SequenceSlots
 from synthehr.run.choices import Options, model_class
@@ -192,10 +194,10 @@ def train_private(
 
 
 def accounted_training(
-    model: Model | SequenceModel,
+    model: Model | SequenceModel | ImageModel,
     records: Records,
     nobody: Records,
-    slots: Slots | SequenceSlots,
+    slots: Slots | SequenceSlots | RowSlots,
     plan: Plan,
     training: TrainConfig,
     *,

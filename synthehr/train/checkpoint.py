@@ -144,9 +144,9 @@ def _fill_optimisers(state: State, children: list[str], saved: Mapping[str, Tens
             start = f"{child}/{i}/"
             keys = [name.removeprefix(start) for name in saved if name.startswith(start)]
             for key in keys:
-                optimiser.state[weight][key] = torch.empty_like(
-                    saved[start + key], device=weight.device
-                )
+                # Moments lie in memory as their weights do, or fused steps mix them up.
+                like = weight.detach() if saved[start + key].ndim else saved[start + key]
+                optimiser.state[weight][key] = torch.empty_like(like, device=weight.device)
 
 
 def _refusal(what: str) -> ArtifactError:

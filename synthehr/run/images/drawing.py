@@ -80,7 +80,7 @@ def draw_images(artifact: ImageArtifact, wish: Wish, seed: int) -> Iterator[Draw
             drawn = artifact.model.sample(BLOCK, random, given)
         here = slice(0, min(BLOCK, wish.n - start))
         images, masks = encoder.raster.decode(drawn.pixels[here].numpy())
-        records = pa.table({})
+        records = _bare(BLOCK)
         if encoder.table is not None:
             numbers = generator(seed, SAMPLE, block)
             codes = drawn.codes.numpy()
@@ -88,11 +88,17 @@ def draw_images(artifact: ImageArtifact, wish: Wish, seed: int) -> Iterator[Draw
         yield DrawnImages(images, records.slice(0, here.stop), masks)
 
 
+def _bare(n: int) -> pa.Table:
+    """Make a table of n rows without a column."""
+    return pa.table({"row": pa.nulls(n)}).select([])
+
+
 def together(blocks: Iterator[DrawnImages]) -> DrawnImages:
     """Put blocks together."""
     images, records, masks = zip(*blocks, strict=True)
+    bare = not records[0].num_columns
     return DrawnImages(
         np.concatenate(images),
-        pa.concat_tables(records),
+        _bare(sum(map(len, images))) if bare else pa.concat_tables(records),
         None if masks[0] is None else np.concatenate(masks),
     )

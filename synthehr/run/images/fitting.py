@@ -14,9 +14,12 @@ from synthehr.encode.config import EncodeConfig
 from synthehr.errors import ConfigError, TrainingError
 from synthehr.models.image_base import signed
 from synthehr.models.image_likeness import DRAWN, likeness
+from synthehr.privacy.ledger import Ledger
+from synthehr.run.declared import ENCODING, refuse_resume
 from synthehr.run.fitting import versions
 from synthehr.run.images.artifact import ImageArtifact
 from synthehr.run.images.preparation import ImagePreparation
+from synthehr.run.images.private_training import train_private_images
 from synthehr.run.images.scoring import unusual
 from synthehr.seeds import CHECK, RESAMPLING, TRAINING, derived
 from synthehr.train import Callback, History, Runtime, train
@@ -36,36 +39,45 @@ def run_images(
 ) -> tuple[ImageArtifact, History]:
     """Train the model and score it on the held-out images.
 
+    Under differential privacy there is neither a score nor a checkpoint.
+
     Raises
     ------
+    ConfigError
+        If a private fit is to be resumed.
     TrainingError
         If the loss stops being a number, or the memory does not suffice.
     """
-    model, options = prepared.model, prepared.options
+    model, options, ledger = prepared.model, prepared.options, None
     try:
-        model.begin(prepared.codes, _random(options.seed, RESAMPLING))
-        history = train(
-            model,
-            prepared.codes,
-            prepared.held_out,
-            prepared.training,
-            seed=derived(options.seed, TRAINING),
-            runtime=runtime,
-            max_minutes=options.max_minutes,
-            callbacks=callbacks,
-            checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
-            note={"seed": options.seed},
-        )
-        model.cpu().eval()
-        model.finish(prepared.codes)
+        if prepared.private is not None:
+            refuse_resume(resume)
+            history, ledger = train_private_images(prepared, runtime, callbacks)
+            model.cpu().eval()
+        else:
+            model.begin(prepared.codes, _random(options.seed, RESAMPLING))
+            history = train(
+                model,
+                prepared.codes,
+                prepared.held_out,
+                prepared.training,
+                seed=derived(options.seed, TRAINING),
+                runtime=runtime,
+                max_minutes=options.max_minutes,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
+                checkpoint_every=checkpoint_every,
+                resume=resume,
+                note={"seed": options.seed},
+            )
+            model.cpu().eval()
+            model.finish(prepared.codes)
     except (MemoryError, torch.OutOfMemoryError):
         raise TrainingError(
             "the memory does not suffice for this fit",
             hint="train on smaller batches: --set train.batch_size=16",
         ) from None
-    record = _record(prepared, history)
+    record = _record(prepared, history, ledger)
     artifact = ImageArtifact(model, prepared.encoder, prepared.schema, record, prepared.config)
     return artifact, history
 
@@ -103,12 +115,12 @@ def _usual_scores(prepared: ImagePreparation) -> list[float] | None:
     return unusual(pixels, rebuilt).quantile(shares).tolist()
 
 
-def _record(prepared: ImagePreparation, history: History) -> dict[str, Any]:
+def _record(prepared: ImagePreparation, history: History, ledger: Ledger | None) -> dict[str, Any]:
     options = prepared.options
     record = {
         "versions": versions(),
         "seed": options.seed,
-        "records": len(prepared.codes) + len(prepared.held_out),
+        "records": prepared.images,
         "held_out_records": len(prepared.held_out),
         "patients": prepared.patients,
         "holdout": options.share_held_out,
@@ -116,16 +128,17 @@ def _record(prepared: ImagePreparation, history: History) -> dict[str, Any]:
         "max_minutes": options.max_minutes,
         "layout": prepared.source.layout.to_json(),
         "training": asdict(prepared.training),
-        "encoding": asdict(EncodeConfig()),
+        "encoding": asdict(EncodeConfig() if ledger is None else ENCODING),
         "raster": asdict(prepared.raster),
         "steps": history.steps,
+        "free_steps": history.steps if ledger is not None and prepared.model.looks_once else 0,
         "best_step": history.best_step,
         "stopped_by": history.stopped_by,
         "precision": history.precision,
         "device": history.device.split(":")[0],
         "held_out": _score(prepared, history),
         "usual_scores": _usual_scores(prepared),
-        "privacy": None,
+        "privacy": None if ledger is None else ledger.to_json(),
         "rules": None,
     }
     return json.loads(json.dumps(record))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from synthehr.io.images import ImageSource
 from synthehr.models.image_base import ImageModel, Images
 from synthehr.run.choices import Options, image_class
 from synthehr.run.memory import check_memory
-from synthehr.run.preparation import settle_schema
+from synthehr.run.preparation import PrivatePart, settle_schema
 from synthehr.schema.doubts import doubts
 from synthehr.schema.table import Schema
 from synthehr.seeds import ENCODER, WEIGHTS, derived, generator
@@ -34,6 +34,21 @@ FITTED, HELD_OUT = "train", "val"
 """Splits of the data that are learned and that choose the weights; others are left alone."""
 _STATES = 8
 _ACTIVATIONS = 40
+
+
+class PrivateImages(NamedTuple):
+    """What a fit of images under differential privacy needs besides.
+
+    Attributes
+    ----------
+    part : PrivatePart
+        As of a fit of a table.
+    owners : ndarray of shape (N,), int64, or None
+        Patient of each image; None where each is one's.
+    """
+
+    part: PrivatePart
+    owners: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +81,8 @@ class ImagePreparation:
         Whether images were held out as the data tell.
     warnings : tuple of str
         What looks odd; no cell value and no file name is in it.
+    private : PrivateImages or None
+        For a fit under differential privacy.
     """
 
     source: ImageSource
@@ -81,11 +98,19 @@ class ImagePreparation:
     options: Options
     as_told: bool
     warnings: tuple[str, ...]
+    private: PrivateImages | None = None
+
+    @property
+    def images(self) -> int:
+        """Number of images; under differential privacy the declared number of patients."""
+        if self.private is not None:
+            return self.private.part.ledger.public_patients
+        return len(self.codes) + len(self.held_out)
 
     @property
     def batch_size(self) -> int:
-        """Images of a batch."""
-        return min(self.training.batch_size, len(self.codes))
+        """Images of a batch; under differential privacy patients."""
+        return min(self.training.batch_size, self.images - len(self.held_out))
 
     @property
     def weights(self) -> int:
@@ -107,7 +132,7 @@ class ImagePreparation:
             "weights": self.weights,
             "steps": self.training.steps,
             "batch_size": self.batch_size,
-            "fitted_images": len(self.codes),
+            "fitted_images": self.images - len(self.held_out),
             "held_out_images": len(self.held_out),
             "size": fields.size,
             "channels": fields.channels,
@@ -116,7 +141,7 @@ class ImagePreparation:
             "seed": self.options.seed,
             "schema": self.schema.to_json(),
             "raster": asdict(self.raster),
-            "privacy": None,
+            "privacy": None if self.private is None else self.private.part.planned().to_json(),
         }
 
 
@@ -168,15 +193,22 @@ def prepare_images(
     return prepared
 
 
-def _refuse_what_images_have_not(options: Options) -> None:
-    if options.settings.get("privacy"):
-        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
-    if options.privacy is not None:
-        raise ConfigError(
-            "images cannot be fitted with differential privacy yet", hint="leave out --epsilon"
-        )
+def refuse_rules(options: Options) -> None:
+    """Refuse rules: images keep none.
+
+    Raises
+    ------
+    ConfigError
+        If there are some.
+    """
     if options.rules.rules:
         raise ConfigError("images keep no rules", hint="leave out --rules")
+
+
+def _refuse_what_images_have_not(options: Options) -> None:
+    refuse_rules(options)
+    if options.settings.get("privacy"):
+        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
 
 
 def columns_of(source: ImageSource) -> pa.Table:
@@ -240,6 +272,8 @@ def built_images(
 ) -> tuple[ImageModel, Any]:
     """Build the model that was asked for, and give its settings."""
     changes = typed(cls.Config, options.settings.get("model", {}), "model")
+    if options.privacy is not None:
+        changes = {**cls.private_settings.get("model", {}), **cls.private_only, **changes}
     config = cls.sized(fields, n_images, changes)
     with torch.random.fork_rng():
         torch.manual_seed(derived(options.seed, WEIGHTS))
