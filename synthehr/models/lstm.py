@@ -25,6 +25,7 @@ from synthehr.models.base import NOTHING_GIVEN, Given, Loss
 from synthehr.models.completing import complete_records, token_chances
 from synthehr.models.sequence_base import SequenceBatch, SequenceModel, Sequences
 from synthehr.models.visit_drawing import draw_visits, from_both_sides, next_visits
+from synthehr.models.visit_ends import Reached, settle_ends
 from synthehr.models.visit_learning import (
     draw_static,
     held_out_visits,
@@ -191,7 +192,7 @@ class LSTM(SequenceModel):
 
     def begin(self, records: Sequences, generator: torch.Generator) -> None:
         """Count when patients end, and remember how many visits they have at most, roughly."""
-        self.visits.learn_hazard(records)
+        self.visits.ends.learn(self.visits.reached_by(records))
         self.most_visits.fill_(usual_most(records))
 
     def losses(self, batch: SequenceBatch, step: int) -> Iterator[Loss]:
@@ -218,26 +219,32 @@ class LSTM(SequenceModel):
         return loss
 
     def finish(self, records: Sequences) -> None:
-        """Settle the shares of what patients have once, and passes; no record is looked at."""
+        """Settle the shares of what patients have once, passes, and when visits end.
+
+        Of the records, only when visits end is looked at.
+        """
         self.eval()
         if self.static is not None:
             self.static.finish(records.static)
         random = torch.Generator(records.starts.device).manual_seed(0)
         n = min(max(round(VISITS / self.fields.mean_visits), FEWEST), SETTLING_PATIENTS)
         settle_passes(self.visits, self.sample(n, random), random)
+        wanted = self.visits.ends.shares(self.visits.reached_by(records))
+        settle_ends(
+            self.visits.ends,
+            wanted,
+            self.fields.mean_visits,
+            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
+        )
 
     def settle(self, generator: torch.Generator) -> None:
         """Draw patients, and shift biases by what is off; some rounds of it."""
         for _ in range(SETTLING_ROUNDS):
             shift_to_shares(self.visits, self.fields, self.sample(SETTLING_PATIENTS, generator))
 
-    @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw what patients have once, then all their visits side by side."""
-        self.eval()
-        static = draw_static(self.static, n, given, generator)
-        most, legal = int(self.most_visits), given.of_visits
-        return draw_visits(self.visits, self.fields, static, most, generator, legal=legal)
+        return self._drawn(n, generator, given)
 
     @torch.no_grad()
     def proceed(
@@ -266,3 +273,18 @@ class LSTM(SequenceModel):
         self.eval()
         codes, context = from_both_sides(self.visits, self.fields, records, generator)
         return token_chances(self.visits.block, self.fields.visits, codes, barred, context)
+
+    @torch.no_grad()
+    def _drawn(
+        self,
+        n: int,
+        generator: torch.Generator,
+        given: Given,
+        reached: list[Reached] | None = None,
+    ) -> Sequences:
+        self.eval()
+        static = draw_static(self.static, n, given, generator)
+        most, legal = int(self.most_visits), given.of_visits
+        return draw_visits(
+            self.visits, self.fields, static, most, generator, legal=legal, reached=reached
+        )

@@ -30,6 +30,7 @@ from synthehr.models.layers import around, divergence
 from synthehr.models.past_reader import PastReader
 from synthehr.models.sequence_base import SequenceBatch, SequenceModel, Sequences
 from synthehr.models.visit_drawing import draw_visits, from_both_sides, next_visits
+from synthehr.models.visit_ends import Reached, settle_ends
 from synthehr.models.visit_latents import LatentCritic, LatentGenerator, VisitAutoencoder
 from synthehr.models.visit_learning import (
     Lesson,
@@ -187,7 +188,7 @@ class LSTMGAN(SequenceModel):
 
     def begin(self, records: Sequences, generator: torch.Generator) -> None:
         """Count when patients end, and remember how many visits they have at most, roughly."""
-        self.autoencoder.visits.learn_hazard(records)
+        self.autoencoder.visits.ends.learn(self.autoencoder.visits.reached_by(records))
         self.most_visits.fill_(usual_most(records))
 
     def losses(self, batch: SequenceBatch, step: int) -> Iterator[Loss]:
@@ -239,19 +240,23 @@ class LSTMGAN(SequenceModel):
         return loss
 
     def finish(self, records: Sequences) -> None:
-        """Settle the shares of what patients have once; no record is looked at."""
+        """Settle the shares of what patients have once, and when visits end."""
         self.eval()
         if self.static is not None:
             self.static.finish(records.static)
+        visits, random = self.autoencoder.visits, torch.Generator(records.starts.device)
+        random.manual_seed(0)
+        wanted = visits.ends.shares(visits.reached_by(records))
+        settle_ends(
+            visits.ends,
+            wanted,
+            self.fields.mean_visits,
+            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
+        )
 
-    @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw what patients have once, then latents, then all their visits side by side."""
-        self.eval()
-        static = draw_static(self.static, n, given, generator)
-        latent = self.generator(static, generator)
-        most = int(self.most_visits)
-        return draw_visits(self.autoencoder.visits, self.fields, static, most, generator, latent)
+        return self._drawn(n, generator, given)
 
     @torch.no_grad()
     def proceed(
@@ -286,6 +291,20 @@ class LSTMGAN(SequenceModel):
         self.eval()
         block, codes, context = self._completion(records, generator)
         return token_chances(block, self.fields.visits, codes, barred, context)
+
+    @torch.no_grad()
+    def _drawn(
+        self,
+        n: int,
+        generator: torch.Generator,
+        given: Given,
+        reached: list[Reached] | None = None,
+    ) -> Sequences:
+        self.eval()
+        static = draw_static(self.static, n, given, generator)
+        latent, most = self.generator(static, generator), int(self.most_visits)
+        visits = self.autoencoder.visits
+        return draw_visits(visits, self.fields, static, most, generator, latent, reached=reached)
 
     def _bound(self, batch: SequenceBatch, asked: Lesson, until: Tensor, beta: float) -> Tensor:
         """Losses of visits given latents read from them, with `beta` divergences, (B,)."""

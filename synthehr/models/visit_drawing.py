@@ -13,6 +13,7 @@ from synthehr.models.base import OPEN, Legal
 from synthehr.models.completing import complete_records
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 from synthehr.models.visit_cells import VisitCells
+from synthehr.models.visit_ends import Reached
 from synthehr.models.visit_network import Memory, VisitNetwork
 
 LONGEST = 4.0
@@ -27,6 +28,7 @@ def draw_visits(
     generator: torch.Generator,
     latent: Tensor | None = None,
     legal: Legal | None = None,
+    reached: list[Reached] | None = None,
 ) -> Sequences:
     """Draw all visits of patients side by side; who has had the last one drops out.
 
@@ -46,6 +48,8 @@ def draw_visits(
         Of the patients, for a network that takes one.
     legal : Legal or None
         See `Given.of_visits`.
+    reached : list, optional
+        Is given the visits that were drawn, those that are patients' n-th at the n-th place.
     """
     device = static.device
     here = torch.arange(len(static), device=device)
@@ -59,8 +63,11 @@ def draw_visits(
         context = network.context(memory)
         owners.append(here)
         drawn.append(codes)
-        odds = network.odds_of_end(context, memory.past)
-        goes_on = torch.rand(len(here), generator=generator, device=device) >= odds.sigmoid()
+        now = network.reached(context, memory.past)
+        if reached is not None:
+            reached.append(now)
+        chance = now.odds.sigmoid()
+        goes_on = torch.rand(len(here), generator=generator, device=device) >= chance
         kept = goes_on.nonzero()[:, 0]
         if not len(kept):
             break

@@ -9,7 +9,6 @@ filled by what comes after them too. Shapes: B patients, T visits, D columns.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, final
 
 import torch
@@ -24,10 +23,9 @@ from synthehr.models.owners import rows_owned_by
 from synthehr.models.past_reader import PastReader
 from synthehr.models.recurrent import CellName
 from synthehr.models.sequence_base import SequenceBatch, Sequences
+from synthehr.models.visit_ends import Reached, VisitEnds
 
 STOP_WIDTH = 64
-HAZARD_VISITS = 2.0
-"""Visits at the even rate that are added to those counted at each time."""
 
 
 class Memory(NamedTuple):
@@ -145,33 +143,27 @@ class VisitNetwork(nn.Module):
             )
         self.latent = nn.Linear(latent, width, bias=False) if latent else None
         self.stop = nn.Sequential(nn.Linear(width, STOP_WIDTH), nn.SiLU(), nn.Linear(STOP_WIDTH, 1))
-        even = -math.log(max(fields.mean_visits - 1, 0.1))
-        self.register_buffer("hazard", torch.full((max(len(fields.elapsed), 1),), even))
+        self.ends = VisitEnds(max(len(fields.elapsed), 1), fields.mean_visits)
         # By which columns are drawn in one pass; see `synthehr.models.visit_passes`.
         self.register_buffer("passes", torch.arange(len(fields.visits)))
 
-    hazard: Tensor
     passes: Tensor
 
-    def learn_hazard(self, records: Sequences) -> None:
-        """Count how many patients end at each time, for the network to start from.
-
-        Most of a stay's end is a matter of time alone, and steep in it.
-        """
+    def reached_by(self, records: Sequences) -> Reached:
+        """Give the visits of patients, (R,), each with even odds that it is the last."""
         lengths = self.course.lengths(records.visits.long()).cumsum(0)
-        last = records.starts[1:] - 1
-        begins = self.course.origin(records.static.long()) - lengths[records.starts[:-1]]
-        elapsed = lengths + begins.repeat_interleave(records.lengths)
-        stretch = self.course.bins(elapsed)
-        visits = torch.bincount(stretch, minlength=len(self.hazard))
-        ends = torch.bincount(stretch[last], minlength=len(self.hazard))
-        even = len(last) / len(stretch)
-        share = (ends + HAZARD_VISITS * even) / (visits + HAZARD_VISITS)
-        self.hazard.copy_(share.clamp(1e-4, 1 - 1e-4).logit())
+        first = records.starts[:-1].repeat_interleave(records.lengths)
+        begins = self.course.origin(records.static.long()).repeat_interleave(records.lengths)
+        time = self.course.bins(lengths - lengths[first] + begins)
+        number = 1 + torch.arange(len(time), device=time.device) - first
+        even = torch.tensor(len(records) / len(time)).logit(1e-4).to(time.device)
+        return Reached(time, number, even.expand(len(time)))
 
-    def odds_of_end(self, context: Tensor, past: Past) -> Tensor:
-        """Log odds that the last visit was the last of all, (R,)."""
-        return self.stop(context)[:, 0].float() + self.hazard[self.course.bins(past.elapsed)]
+    def reached(self, context: Tensor, past: Past) -> Reached:
+        """Give the visits that were the last so far, (R,), and log odds that none follows."""
+        time, number = self.course.bins(past.elapsed), past.visits.long()
+        odds = self.stop(context)[:, 0].float() + self.ends(time, number)
+        return Reached(time, number, odds)
 
     def begin(self, static: Tensor, latent: Tensor | None = None) -> Memory:
         """Start with what patients have once, of codes (B, 2, S), and latents (B, L)."""
@@ -219,7 +211,7 @@ class VisitNetwork(nn.Module):
         with rows_owned_by(owners[left > 0]):
             losses = self.block.cross_entropy(cells, known, context[left > 0])
         with rows_owned_by(owners):
-            odds = self.odds_of_end(context, past)[place > 0]
+            odds = self.reached(context, past).odds[place > 0]
         losses = (losses * weights).sum(1)
         ended = (left[place > 0] == 0).float()
         ends = functional.binary_cross_entropy_with_logits(odds, ended, reduction="none")
