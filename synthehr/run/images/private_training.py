@@ -80,7 +80,7 @@ def _by_steps(
         part.plan.training.rate,
         part.plan.slots,
         part.config.max_shown,
-        partial(private_batch, asked.to(runtime.device)),
+        partial(private_batch, asked.to(runtime.device), prepared.training.batch_size),
     )
     return accounted_training(
         prepared.model,
@@ -111,7 +111,7 @@ def _by_mean(
     total = noisy_sum(contributions, len(images), private.owners, multiplier)
     model.settle(total / part.ledger.public_patients)
     nobody, asked = images.nobody().to(runtime.device), asked.to(runtime.device)
-    nothing = private_batch(asked, nobody.tensors, asked.new_zeros(0).bool(), runtime.generator)
+    nothing = private_batch(asked, 1, nobody.tensors, asked.new_zeros(0).bool(), runtime.generator)
 
     def draw(step: int, generator: torch.Generator) -> ImageBatch:
         return nothing._replace(generator=generator, asked=asked)
@@ -129,7 +129,11 @@ def _by_mean(
 
 
 def private_batch(
-    asked: Tensor, tensors: Sequence[Tensor], filled: Tensor, generator: torch.Generator
+    asked: Tensor,
+    drawn: int,
+    tensors: Sequence[Tensor],
+    filled: Tensor,
+    generator: torch.Generator,
 ) -> ImageBatch:
     """Make a batch of images and of columns that are nobody's, to draw others for.
 
@@ -137,6 +141,8 @@ def private_batch(
     ----------
     asked : Tensor of shape (A, 2, D), int64
         Columns to choose from.
+    drawn : int
+        How many of them are chosen.
     tensors : sequence of two Tensor
         Of `Images`.
     filled : Tensor of shape (B,), bool
@@ -145,7 +151,7 @@ def private_batch(
         Chooses, and is the batch's source of randomness.
     """
     device = asked.device
-    chosen = torch.randint(len(asked), (len(filled),), generator=generator, device=device)
+    chosen = torch.randint(len(asked), (drawn,), generator=generator, device=device)
     everything = torch.arange(len(filled), device=device)
     batch = Images(tensors[0], tensors[1]).take(everything, generator)
     return batch._replace(filled=filled, asked=asked[chosen])
@@ -169,5 +175,5 @@ def rehearse_images(model: ImageModel, fields: ImageFields) -> int:
     kind = torch.uint8 if fields.top == 255 else torch.int16
     pixels = torch.randint(fields.top + 1, shape, generator=random).to(kind)
     codes = made_up_codes(fields.columns, REHEARSED)
-    make: MakeBatch = partial(private_batch, codes)
+    make: MakeBatch = partial(private_batch, codes, REHEARSED)
     return rehearse_rows(model, lambda batch: model.losses(batch, 0), (pixels, codes), make)
