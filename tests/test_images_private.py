@@ -161,7 +161,7 @@ def test_a_patients_images_are_clipped_as_one() -> None:
     slots = RowSlots([pixels], owners, 1.0, 5, 3, made)
     places = torch.tensor([0, 1, 2, 3, 9, 10, 12])
     batch = slots.batch([pixels], places, torch.default_generator)
-    weights = list(model.parameters())
+    weights: list[Tensor] = list(model.parameters())
     single = [
         torch.autograd.grad(model(pixels[owners == who]).sum(), weights) for who in (0, 1, 2, 3)
     ]

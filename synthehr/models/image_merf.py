@@ -25,6 +25,7 @@ from synthehr.models.image_adversarial import CHUNK, ImageGameConfig, ImageGener
 from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
 from synthehr.models.image_columns import column_losses, column_model
 from synthehr.models.image_embedding import ImageEmbedding
+from synthehr.models.image_nets import channels_last
 
 MOST_TOKENS = 16
 """Tokens of a column that tells classes, at most."""
@@ -98,7 +99,7 @@ class ImageMERF(ImageModel):
         self.register_buffer("classes", torch.cat(shares or [torch.ones(1)]), persistent=False)
         shape = (sum(sizes), self.embedding.width)
         self.register_buffer("mean", torch.zeros(shape), persistent=False)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     @property
     def top(self) -> int:

@@ -15,7 +15,6 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.grad import conv2d_weight
 
 from synthehr.errors import ConfigError
 from synthehr.privacy.products import Gradients, product_norms, squares
@@ -103,13 +102,18 @@ def _padding(layer: Convolution) -> tuple[int, ...]:
 
 
 def _weight_sum(layer: Convolution, cut: Tensor, beside: Tensor) -> Tensor:
-    found = conv2d_weight(
-        cut.flatten(0, -4),
-        layer.weight.shape,
-        beside.flatten(0, -4),
+    _, found, _ = torch.ops.aten.convolution_backward.default(
+        beside,
+        cut,
+        layer.weight,
+        None,
         layer.stride,
         _padding(layer),
         layer.dilation,
+        False,
+        (0, 0),
+        1,
+        (False, True, False),
     )
     # In the weight's own order in memory, as an optimiser and a further pass back want it.
     return torch.empty_like(layer.weight).copy_(found)
