@@ -37,6 +37,8 @@ PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
 FEATURES = 128
 """Length of the vector by which the critic judges."""
 CHUNK = 512
+LARGEST_WIDE = 40
+"""Side of images up to which the nets are wide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,11 +198,16 @@ def drawn_likeness(generator: ImageGenerator, images: Images) -> float:
     return likeness(signed(images.pixels[:n]), torch.cat(drawn))
 
 
+def game_width(size: int) -> int:
+    """Choose the width by the size of the images: twice the side is four times the work."""
+    return 32 if size <= LARGEST_WIDE else 16
+
+
 def game_training(n_images: int, size: int) -> TrainConfig:
     """Choose the budget by the number of images, and their size."""
     steps = min(30_000, max(3_000, 150 * n_images // 64))
     return TrainConfig(
-        steps=steps if size <= 40 else steps // 2,
+        steps=steps if size <= LARGEST_WIDE else steps // 2,
         batch_size=64,
         learning_rate=4e-4,
         betas=(0.0, 0.99),

@@ -25,6 +25,7 @@ from synthehr.models.image_adversarial import (
     ImageGenerator,
     drawn_likeness,
     game_training,
+    game_width,
     image_game,
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
@@ -76,8 +77,8 @@ class ConditionalImageGAN(ImageModel):
     def sized(
         cls, fields: ImageFields, n_images: int, settings: Mapping[str, Any]
     ) -> ConditionalImageGANConfig:
-        """Choose by the number of images, with the user's settings on top."""
-        return apply(ConditionalImageGANConfig(), settings)
+        """Choose the width by the size of the images, with the user's settings on top."""
+        return apply(ConditionalImageGANConfig(width=game_width(fields.size)), settings)
 
     @classmethod
     def train_config(

@@ -24,6 +24,7 @@ from synthehr.models.image_adversarial import (
     ImageGenerator,
     drawn_likeness,
     game_training,
+    game_width,
     image_game,
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
@@ -74,8 +75,8 @@ class ImageGAN(ImageModel):
     def sized(
         cls, fields: ImageFields, n_images: int, settings: Mapping[str, Any]
     ) -> ImageGANConfig:
-        """Take the defaults, with the user's settings on top."""
-        return apply(ImageGANConfig(), settings)
+        """Choose the width by the size of the images, with the user's settings on top."""
+        return apply(ImageGANConfig(width=game_width(fields.size)), settings)
 
     @classmethod
     def train_config(
