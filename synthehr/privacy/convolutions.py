@@ -105,7 +105,7 @@ def _weight_sum(layer: Convolution, cut: Tensor, beside: Tensor) -> Tensor:
     _, found, _ = torch.ops.aten.convolution_backward.default(
         beside,
         cut,
-        layer.weight,
+        layer.weight.detach(),
         None,
         layer.stride,
         _padding(layer),
