@@ -36,19 +36,16 @@ def image_set(name: str, root: Path) -> ImageSet:
     arrays = _arrays(root / name)
     names = _names(arrays)
     if name == "medical_mnist64":
-        kept = np.isin(np.array(names)[arrays["labels"].ravel()], GOOD_CLASSES)
-        arrays = {key: values[kept] if len(values) == len(kept) else values
-                  for key, values in arrays.items()}  # fmt: skip
+        arrays = _some(arrays, np.isin(np.array(names)[arrays["labels"].ravel()], GOOD_CLASSES))
     elif name in ("hippocampus64", "nuclei64"):
-        held = arrays["masks"].reshape(len(arrays["masks"]), -1).any(axis=1)
-        arrays = {key: values[held] if len(values) == len(held) else values
-                  for key, values in arrays.items()}  # fmt: skip
+        arrays = _some(arrays, arrays["masks"].any(axis=(1, 2)))
     aside = _aside(arrays)
-    sides = [
-        _source({k: v[side] if len(v) == len(side) else v for k, v in arrays.items()}, names)
-        for side in (~aside, aside)
-    ]
-    return ImageSet(*sides)
+    return ImageSet(*(_source(_some(arrays, side), names) for side in (~aside, aside)))
+
+
+def _some(arrays: dict[str, NDArray[Any]], kept: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Keep some images, (N,) bool, in all arrays that have one entry an image."""
+    return {name: a[kept] if len(a) == len(kept) else a for name, a in arrays.items()}
 
 
 ARRAYS = ("images", "labels")

@@ -33,6 +33,7 @@ class Full:
     """A batch without blanks."""
 
     filled: Tensor
+    owners: Tensor | None = None
 
 
 class Network(nn.Module):

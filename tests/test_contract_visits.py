@@ -338,6 +338,7 @@ def others(value: Any, hint: Any) -> Iterator[Any]:
         yield from (2 * value, 0.5)
 
 
+@pytest.mark.slow
 def test_every_setting_matters_and_the_user_has_the_last_word(kind: type[SequenceModel]) -> None:
     def fingerprint(config: Any) -> bytes:
         model = build(kind, config)

