@@ -96,8 +96,10 @@ def test_all_that_touched_visits_is_on_the_ledger(tmp_path: Path) -> None:
 def test_a_patient_more_changes_nothing_that_is_told() -> None:
     ours, n = fitted().record, PATIENTS + 1
     theirs = private().fit(visits(n), declared(), privacy=PRIVACY, **NAMES).record
-    # The number of visits is a noisy answer.
-    assert {**ours, "records": 0} == {**theirs, "records": 0}
+    # The number of visits is a noisy answer, and so is how many columns have two levels left.
+    ours, theirs = ({**each, "records": 0} for each in (ours, theirs))
+    first, second = (re.sub(r"of \d pairs", "of pairs", json.dumps(each)) for each in (ours, theirs))
+    assert first == second
     assert re.search(rf"(?<![\d.]){n}(?!\.?\d)", json.dumps(theirs)) is None
 
 
