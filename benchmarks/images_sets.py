@@ -38,7 +38,7 @@ def image_set(name: str, root: Path) -> ImageSet:
     if name == "medical_mnist64":
         arrays = _some(arrays, np.isin(np.array(names)[arrays["labels"].ravel()], GOOD_CLASSES))
     elif name in ("hippocampus64", "nuclei64"):
-        arrays = _some(arrays, arrays["masks"].any(axis=(1, 2)))
+        arrays = _some(arrays, np.asarray(arrays["masks"].any(axis=(1, 2))))
     aside = _aside(arrays)
     return ImageSet(*(_source(_some(arrays, side), names) for side in (~aside, aside)))
 
