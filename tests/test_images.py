@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from commands import refused, run
 
 from synthehr import ImageSynthesizer, Synthesizer
 from synthehr.demo import simulate_scans, write_scans
 from synthehr.errors import ArtifactError, ConditionError, ConfigError, InputError
 from synthehr.io.images import ImageSource, read_images
+from synthehr.models.image_base import Images
 
 QUICK = {"train": {"steps": 6, "evaluations": 1, "warmup": 1, "batch_size": 16}}
 WORDS = [
@@ -293,3 +295,26 @@ def test_the_model_file_is_attacked_by_what_it_finds_familiar() -> None:
     few = scans(90, 3)
     remembers = ImageSynthesizer("image-ae", seed=1, settings=long).fit(few, holdout=0.4)
     assert remembers.membership(few).value > 0.6
+
+
+def split_as(source: ImageSource, split: list[str]) -> ImageSource:
+    records = source.records.append_column("split", pa.array(split))
+    return ImageSource(
+        records=records, layout=source.layout, patient=None, load=source.load, rows=source.rows
+    )
+
+
+def test_images_kept_for_tests_are_neither_learned_nor_held_out() -> None:
+    told = split_as(scans(), ["train"] * 70 + ["test"] * 20)
+    for holdout in (None, 0.2):
+        made = ImageSynthesizer(seed=1, settings=SETTINGS).prepare(told, holdout=holdout)
+        assert len(made.codes) + len(made.held_out) == 70
+        assert len(made.held_out) == (7 if holdout is None else 14)
+
+
+def test_some_images_are_not_the_first_ones() -> None:
+    in_order = Images(torch.arange(900).view(-1, 1, 1, 1), torch.zeros(900, 2, 0))
+    some = in_order.some(300).pixels.flatten()
+    assert len(some.unique()) == 300 and some.double().mean() == pytest.approx(450, abs=60)
+    assert torch.equal(some, in_order.some(300).pixels.flatten())
+    assert in_order.some(901) is in_order

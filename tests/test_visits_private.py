@@ -82,10 +82,11 @@ def fitted() -> SequenceSynthesizer:
 def test_all_that_touched_visits_is_on_the_ledger(tmp_path: Path) -> None:
     fitted().save(tmp_path / "m.synthehr")
     ledger = Ledger.from_json(SequenceSynthesizer.load(tmp_path / "m.synthehr").record["privacy"])
-    assert [entry.what.split(" pairs")[0] for entry in ledger.entries] == [
+    # How many pairs are chosen hangs on which columns keep two levels under the noise.
+    assert [re.sub(r"of \d pairs.*", "of pairs", entry.what) for entry in ledger.entries] == [
         "one-way marginals of 2 columns that patients have once, numbers and spans of visits",
         "one-way marginals of 3 columns of visits",
-        "two-way marginals of 1",
+        "two-way marginals of pairs",
         "training",
         "batches without room",
     ]

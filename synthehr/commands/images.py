@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,7 @@ def score_images(
     import pyarrow as pa
 
     from synthehr.io import write_table
-    from synthehr.io.images import check_images_target, read_images
+    from synthehr.io.images import ImageLayout, check_images_target, read_images
     from synthehr.run.images.artifact import load_images
     from synthehr.run.images.scoring import anomalies
 
@@ -126,7 +127,8 @@ def score_images(
     written = write_table(iter([pa.table(table)]), output, force=force)
     if heat is not None:
         pictures = np.rint(255 * found.heat.clip(0, 1)).astype(np.uint8)[:, None]
-        _write(heat, pictures, source, force=force)
+        layout = ImageLayout(kind="folder", suffix=".png", dtype="uint8", bits=8, channels=1)
+        _write(heat, pictures, replace(source, layout=layout), force=force)
     if output == "-":
         return
     if json:
@@ -146,11 +148,9 @@ def _names(source: ImageSource) -> Any:
 
 def _write(target: Path, images: Any, source: ImageSource, *, force: bool) -> None:
     """Write images made of others, in the layout and with the columns of these."""
-    import dataclasses
-
     from synthehr.io.images import write_images
 
-    layout = dataclasses.replace(
+    layout = replace(
         source.layout,
         dtype=str(images.dtype),
         bits=8 * images.dtype.itemsize,

@@ -19,11 +19,9 @@ from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.image import ImageFields
 from synthehr.errors import ConfigError
 from synthehr.models.base import Loss
-from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
+from synthehr.models.image_base import ImageBatch, ImageModel, Images, in_chunks, signed
 from synthehr.models.image_likeness import DRAWN, likeness
 from synthehr.models.image_nets import GROUPS, channels_last
-
-CHUNK = 256
 
 
 @final
@@ -186,11 +184,6 @@ class CycleGAN(ImageModel):
         self._pools: list[Tensor | None] = [None, None]
         channels_last(self)
 
-    @property
-    def top(self) -> int:
-        """The integer that stands for 1."""
-        return self.fields.top
-
     @classmethod
     def build(cls, fields: ImageFields, config: CycleGANConfig) -> Self:
         """Make a freshly initialised model for these images."""
@@ -269,10 +262,11 @@ class CycleGAN(ImageModel):
     @torch.no_grad()
     def held_out_loss(self, images: Images) -> float:
         """Mean distance of translated held-out images from those of their new domain."""
-        pixels, domain = signed(images.pixels), images.codes[:, 0, 0]
+        some = images.some(2 * DRAWN)
+        pixels, domain = signed(some.pixels), some.codes[:, 0, 0]
         found = []
         for to in range(2):
-            source, target = pixels[domain != to][:DRAWN], pixels[domain == to][:DRAWN]
+            source, target = pixels[domain != to], pixels[domain == to]
             if len(source) > 1 and len(target) > 1:
                 found.append(likeness(target, self.translate(source, to)))
         return sum(found) / max(1, len(found))
@@ -284,8 +278,7 @@ class CycleGAN(ImageModel):
     @torch.no_grad()
     def translate(self, pixels: Tensor, domain: int) -> Tensor:
         """Turn images of the other domain into images of this one, 0 or 1."""
-        parts = pixels.split(CHUNK)
-        return torch.cat([self.translators[domain](part) for part in parts])
+        return in_chunks(self.translators[domain], pixels)
 
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Refuse: a translator draws nothing out of nothing."""

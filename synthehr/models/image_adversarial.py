@@ -14,7 +14,7 @@ from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.fields import Fields
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
-from synthehr.models.image_base import ImageBatch, Images, signed
+from synthehr.models.image_base import ImageBatch, Images, in_chunks, signed
 from synthehr.models.image_likeness import DRAWN, likeness
 from synthehr.models.image_losses import (
     LARGEST_WEIGHT,
@@ -36,7 +36,6 @@ PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 FEATURES = 128
 """Length of the vector by which the critic judges."""
-CHUNK = 512
 LARGEST_WIDE = 40
 """Side of images up to which the nets are wide."""
 
@@ -191,11 +190,14 @@ def _penalty(
 @torch.no_grad()
 def drawn_likeness(generator: ImageGenerator, images: Images) -> float:
     """Compare images drawn for the columns of held-out ones with these."""
-    n = min(DRAWN, len(images))
+    held = images.some(DRAWN)
     random = torch.Generator(images.pixels.device).manual_seed(0)
-    codes = images.codes[:n].long()
-    drawn = [generator(part, random) for part in codes.split(CHUNK)]
-    return likeness(signed(images.pixels[:n]), torch.cat(drawn))
+    return likeness(signed(held.pixels), drawn_images(generator, held.codes.long(), random))
+
+
+def drawn_images(generator: ImageGenerator, codes: Tensor, random: torch.Generator) -> Tensor:
+    """Draw an image for each record of columns, (n, 2, D), in parts."""
+    return in_chunks(partial(generator, generator=random), codes)
 
 
 def game_width(size: int) -> int:

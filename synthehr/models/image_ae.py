@@ -16,10 +16,9 @@ from torch import Tensor
 from synthehr.config import TrainConfig, apply
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
-from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
-from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_base import ImageBatch, ImageModel, Images, in_chunks, signed
+from synthehr.models.image_columns import column_losses, column_model, settle_columns
 from synthehr.models.image_compression import (
-    CHUNK,
     CompressionConfig,
     Compressor,
     compression_training,
@@ -60,11 +59,6 @@ class ImageAutoencoder(ImageModel):
         self.mixture = LatentMixture(config.components, config.latent)
         channels_last(self)
 
-    @property
-    def top(self) -> int:
-        """The integer that stands for 1."""
-        return self.fields.top
-
     @classmethod
     def build(cls, fields: ImageFields, config: ImageAutoencoderConfig) -> Self:
         """Make a freshly initialised model for these images."""
@@ -88,31 +82,34 @@ class ImageAutoencoder(ImageModel):
     def losses(self, batch: ImageBatch, step: int) -> Iterator[Loss]:
         """Yield the losses of the columns, and the squared error of rebuilt images."""
         yield from column_losses(self.columns, batch, step)
+        yield Loss("network", per_record=self._error(batch))
+
+    def _error(self, batch: ImageBatch) -> Tensor:
+        """Squared error of images that were damaged and rebuilt, (B,)."""
         noisy, known = damaged(batch.pixels, self.config, batch.generator)
         rebuilt = self.network.decode(self.network.encode(noisy, known), batch.codes)
-        yield Loss("network", per_record=squared_error(batch.pixels, rebuilt))
+        return squared_error(batch.pixels, rebuilt)
 
     @torch.no_grad()
     def held_out_loss(self, images: Images) -> float:
         """Mean squared error of rebuilt images, damaged by a fixed seed."""
         random = torch.Generator(images.pixels.device).manual_seed(0)
-        found = []
-        for pixels, codes in zip(*(t.split(CHUNK) for t in images.tensors), strict=True):
-            whole = signed(pixels)
-            noisy, known = damaged(whole, self.config, random)
-            rebuilt = self.network.decode(self.network.encode(noisy, known), codes.long())
-            found.append(squared_error(whole, rebuilt))
-        return torch.cat(found).mean().item()
+        indices = torch.arange(len(images), device=images.pixels.device)
+        return (
+            in_chunks(lambda index: self._error(images.take(index, random)), indices).mean().item()
+        )
 
     @torch.no_grad()
     def finish(self, images: Images) -> None:
         """Fit the mixture of the latents, and settle the shares of the columns."""
         self.eval()
-        if self.columns is not None:
-            self.columns.finish(images.codes)
-        parts = images.pixels[:MOST_RECORDS].split(CHUNK)
-        none = images.codes[:0].long()
-        self.mixture.learn(torch.cat([self.embed(signed(part), none) for part in parts]))
+        settle_columns(self.columns, images)
+        self.mixture.learn(in_chunks(self._latents, images.some(MOST_RECORDS).pixels))
+
+    def _latents(self, pixels: Tensor) -> Tensor:
+        """Compress images as they are stored, (N, C, H, W)."""
+        whole = signed(pixels)
+        return self.network.encode(whole, torch.ones_like(whole[:, :1]))
 
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
@@ -121,12 +118,12 @@ class ImageAutoencoder(ImageModel):
     @torch.no_grad()
     def embed(self, pixels: Tensor, codes: Tensor) -> Tensor:
         """Compress images (N, C, H, W) in [-1, 1] to latents, (N, latent)."""
-        return self.network.encode(pixels, torch.ones_like(pixels[:, :1]))
+        return in_chunks(self.network.encode, pixels, torch.ones_like(pixels[:, :1]))
 
     @torch.no_grad()
     def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
         """Turn latents (N, latent) into images in [-1, 1]."""
-        return self.network.decode(latents, codes)
+        return in_chunks(self.network.decode, latents, codes)
 
     @torch.no_grad()
     def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self, final
 
@@ -69,6 +69,17 @@ class Images:
         """Count the images."""
         return len(self.pixels)
 
+    def some(self, n: int) -> Images:
+        """Take n images at random, always the same ones; all where there are no more.
+
+        The first ones would not do: folders come class by class.
+        """
+        if n >= len(self):
+            return self
+        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:n]
+        index = chosen.to(self.pixels.device)
+        return Images(self.pixels[index], self.codes[index])
+
     def nobody(self) -> Images:
         """Keep no image."""
         return Images(self.pixels[:0], self.codes[:0])
@@ -81,6 +92,16 @@ class Images:
         """Take images at an index, (B,)."""
         pixels = signed(self.pixels.index_select(0, index))
         return ImageBatch(pixels, self.codes.index_select(0, index).long(), generator)
+
+
+CHUNK = 512
+"""Images that go through a net at a time, where nothing is learned."""
+
+
+def in_chunks(function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
+    """Apply a function to some rows of all tensors (N, …) at a time."""
+    parts = zip(*(each.split(CHUNK) for each in rows), strict=True)
+    return torch.cat([function(*part) for part in parts])
 
 
 def signed(stored: Tensor) -> Tensor:
@@ -116,11 +137,14 @@ class ImageModel(nn.Module, ABC):
 
     Attributes
     ----------
+    fields : ImageFields
+        The images and their columns.
     columns : Model or None
         The model of the columns; None where there are none.
     """
 
     Config: ClassVar[type]
+    fields: ImageFields
     columns: Model | None
     uses_columns: ClassVar[bool] = True
     draws: ClassVar[bool] = True
@@ -163,12 +187,7 @@ class ImageModel(nn.Module, ABC):
             codes = torch.zeros((n, 2, 0), dtype=torch.int64)
             if self.columns is not None:
                 codes = self.columns.sample(n, given, generator)
-            return Images(stored(self.draw(codes, generator), self.top), codes.short())
-
-    @property
-    @abstractmethod
-    def top(self) -> int:
-        """The integer that stands for 1."""
+            return Images(stored(self.draw(codes, generator), self.fields.top), codes.short())
 
     def begin(self, images: Images, generator: torch.Generator) -> None:
         """Learn what is learned before training, from the images trained on."""

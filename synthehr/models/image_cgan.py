@@ -17,19 +17,19 @@ from synthehr.config import TrainConfig, apply
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
 from synthehr.models.image_adversarial import (
-    CHUNK,
     PRIVATE_ONLY,
     PRIVATE_SETTINGS,
     ImageCritic,
     ImageGameConfig,
     ImageGenerator,
+    drawn_images,
     drawn_likeness,
     game_training,
     game_width,
     image_game,
 )
-from synthehr.models.image_base import ImageBatch, ImageModel, Images
-from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_base import ImageBatch, ImageModel, Images, in_chunks
+from synthehr.models.image_columns import column_losses, column_model, settle_columns
 from synthehr.models.image_nets import channels_last
 
 
@@ -63,11 +63,6 @@ class ConditionalImageGAN(ImageModel):
         self.critic = ImageCritic(fields, fields.columns, config)
         channels_last(self)
 
-    @property
-    def top(self) -> int:
-        """The integer that stands for 1."""
-        return self.fields.top
-
     @classmethod
     def build(cls, fields: ImageFields, config: ConditionalImageGANConfig) -> Self:
         """Make a freshly initialised model for these images."""
@@ -94,13 +89,12 @@ class ConditionalImageGAN(ImageModel):
 
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
-        return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
+        return drawn_images(self.generator, codes, generator)
 
     @torch.no_grad()
     def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
         """Ask the critic how real images look, (N,)."""
-        parts = zip(pixels.split(CHUNK), codes.split(CHUNK), strict=True)
-        return torch.cat([self.critic(*part) for part in parts])
+        return in_chunks(self.critic, pixels, codes)
 
     def held_out_loss(self, images: Images) -> float:
         """Compare images drawn for the columns of held-out ones with these."""
@@ -109,5 +103,4 @@ class ConditionalImageGAN(ImageModel):
     def finish(self, images: Images) -> None:
         """Settle the shares of the columns; no image is looked at."""
         self.eval()
-        if self.columns is not None:
-            self.columns.finish(images.codes)
+        settle_columns(self.columns, images)

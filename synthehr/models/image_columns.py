@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from synthehr.encode.fields import Fields
 from synthehr.models.autoregressive import Autoregressive
 from synthehr.models.base import Batch, Loss, Model
-from synthehr.models.image_base import ImageBatch
+from synthehr.models.image_base import ImageBatch, Images
 
 EVERY = 4
 """Steps from one lesson to the next; images need many more steps than a few columns."""
@@ -22,6 +22,13 @@ def column_model(columns: Fields) -> Autoregressive | None:
     small = {"width": 64, "blocks": 1} if len(columns) <= FEW else {}
     config = Autoregressive.sized(columns, 1_000, {"factors": 0, **small})
     return Autoregressive.build(columns, config)
+
+
+def settle_columns(columns: Model | None, images: Images) -> None:
+    """Settle the shares of the columns after training; no image is looked at."""
+    if columns is not None:
+        columns.eval()
+        columns.finish(images.codes)
 
 
 def column_losses(columns: Model | None, batch: ImageBatch, step: int) -> Iterator[Loss]:

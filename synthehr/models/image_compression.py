@@ -17,7 +17,6 @@ from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.image import ImageFields
 from synthehr.models.image_nets import ColumnReader, Downward, Upward
 
-CHUNK = 512
 SMOOTHINGS = 300
 """Rounds in which a seam is spread into a hole; enough for holes of half of 128 pixels."""
 LARGEST_HOLE = 0.6

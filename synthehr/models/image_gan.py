@@ -16,18 +16,18 @@ from synthehr.config import TrainConfig, apply
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
 from synthehr.models.image_adversarial import (
-    CHUNK,
     PRIVATE_ONLY,
     PRIVATE_SETTINGS,
     ImageCritic,
     ImageGameConfig,
     ImageGenerator,
+    drawn_images,
     drawn_likeness,
     game_training,
     game_width,
     image_game,
 )
-from synthehr.models.image_base import ImageBatch, ImageModel, Images
+from synthehr.models.image_base import ImageBatch, ImageModel, Images, in_chunks
 from synthehr.models.image_nets import channels_last
 
 
@@ -61,11 +61,6 @@ class ImageGAN(ImageModel):
         self.critic = ImageCritic(fields, (), config)
         channels_last(self)
 
-    @property
-    def top(self) -> int:
-        """The integer that stands for 1."""
-        return self.fields.top
-
     @classmethod
     def build(cls, fields: ImageFields, config: ImageGANConfig) -> Self:
         """Make a freshly initialised model for these images."""
@@ -91,13 +86,12 @@ class ImageGAN(ImageModel):
 
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw images, (n, C, H, W) in [-1, 1]; `codes`, (n, 2, 0), only say how many."""
-        return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
+        return drawn_images(self.generator, codes, generator)
 
     @torch.no_grad()
     def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
         """Ask the critic how real images look, (N,)."""
-        parts = zip(pixels.split(CHUNK), codes.split(CHUNK), strict=True)
-        return torch.cat([self.critic(*part) for part in parts])
+        return in_chunks(self.critic, pixels, codes)
 
     def held_out_loss(self, images: Images) -> float:
         """Compare drawn images with held-out ones."""

@@ -21,9 +21,9 @@ from torch.nn import functional
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
-from synthehr.models.image_adversarial import CHUNK, ImageGameConfig, ImageGenerator
-from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
-from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_adversarial import ImageGameConfig, ImageGenerator, drawn_images
+from synthehr.models.image_base import CHUNK, ImageBatch, ImageModel, Images, signed
+from synthehr.models.image_columns import column_losses, column_model, settle_columns
 from synthehr.models.image_embedding import ImageEmbedding
 from synthehr.models.image_nets import channels_last
 
@@ -100,11 +100,6 @@ class ImageMERF(ImageModel):
         shape = (sum(sizes), self.embedding.width)
         self.register_buffer("mean", torch.zeros(shape), persistent=False)
         channels_last(self)
-
-    @property
-    def top(self) -> int:
-        """The integer that stands for 1."""
-        return self.fields.top
 
     @classmethod
     def build(cls, fields: ImageFields, config: ImageMERFConfig) -> Self:
@@ -184,19 +179,18 @@ class ImageMERF(ImageModel):
 
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
-        return torch.cat([self.generator(part, generator) for part in codes.split(CHUNK)])
+        return drawn_images(self.generator, codes, generator)
 
     @torch.no_grad()
     def held_out_loss(self, images: Images) -> float:
         """Squared distance of the mean embeddings of held-out images and of drawn ones."""
-        n = min(len(images), CHUNK)
+        held = images.some(CHUNK)
         random = torch.Generator(images.pixels.device).manual_seed(0)
-        drawn = self.generator(images.codes[:n].long(), random)
-        real = self.embedding(signed(images.pixels[:n]))
+        drawn = self.generator(held.codes.long(), random)
+        real = self.embedding(signed(held.pixels))
         return (self.embedding(drawn).mean(0) - real.mean(0)).square().sum().item()
 
     def finish(self, images: Images) -> None:
         """Settle the shares of the columns; no image is looked at."""
         self.eval()
-        if self.columns is not None:
-            self.columns.finish(images.codes)
+        settle_columns(self.columns, images)

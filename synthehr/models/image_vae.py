@@ -17,10 +17,9 @@ from torch import Tensor
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
-from synthehr.models.image_base import ImageBatch, ImageModel, Images, signed
-from synthehr.models.image_columns import column_losses, column_model
+from synthehr.models.image_base import ImageBatch, ImageModel, Images, in_chunks, signed
+from synthehr.models.image_columns import column_losses, column_model, settle_columns
 from synthehr.models.image_compression import (
-    CHUNK,
     CompressionConfig,
     Compressor,
     compression_training,
@@ -98,11 +97,6 @@ class ImageVAE(ImageModel):
         self.mixture = LatentMixture(config.components, config.latent)
         channels_last(self)
 
-    @property
-    def top(self) -> int:
-        """The integer that stands for 1."""
-        return self.fields.top
-
     @classmethod
     def build(cls, fields: ImageFields, config: ImageVAEConfig) -> Self:
         """Make a freshly initialised model for these images."""
@@ -151,22 +145,18 @@ class ImageVAE(ImageModel):
     def held_out_loss(self, images: Images) -> float:
         """Mean negative bound of the images, with damage and noise from a fixed seed."""
         random = torch.Generator(images.pixels.device).manual_seed(0)
-        indices = torch.arange(len(images), device=images.pixels.device).split(CHUNK)
-        bounds = [self._bound(images.take(index, random), 1.0) for index in indices]
-        return torch.cat(bounds).mean().item()
+        indices = torch.arange(len(images), device=images.pixels.device)
+        bounds = in_chunks(lambda index: self._bound(images.take(index, random), 1.0), indices)
+        return bounds.mean().item()
 
     @torch.no_grad()
     def finish(self, images: Images) -> None:
         """Fit the mixture of the latents, and settle the shares of the columns."""
         self.eval()
-        if self.columns is not None:
-            self.columns.finish(images.codes)
+        settle_columns(self.columns, images)
         random = torch.Generator().manual_seed(0)
-        latents = []
-        for part in images.pixels[:MOST_RECORDS].split(CHUNK):
-            pixels = signed(part)
-            latents.append(around(*self._posterior(pixels, torch.ones_like(pixels[:, :1])), random))
-        self.mixture.learn(torch.cat(latents))
+        shown = images.some(MOST_RECORDS).pixels
+        self.mixture.learn(in_chunks(lambda part: around(*self._read(signed(part)), random), shown))
 
     def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
@@ -175,12 +165,16 @@ class ImageVAE(ImageModel):
     @torch.no_grad()
     def embed(self, pixels: Tensor, codes: Tensor) -> Tensor:
         """Compress images (N, C, H, W) in [-1, 1] to latent means, (N, latent)."""
-        return self._posterior(pixels, torch.ones_like(pixels[:, :1]))[0]
+        return in_chunks(lambda part: self._read(part)[0], pixels)
+
+    def _read(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of the latents of whole images."""
+        return self._posterior(pixels, torch.ones_like(pixels[:, :1]))
 
     @torch.no_grad()
     def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
         """Turn latents (N, latent) into images in [-1, 1]."""
-        return self.network.decode(latents, codes)
+        return in_chunks(self.network.decode, latents, codes)
 
     @torch.no_grad()
     def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:

@@ -17,14 +17,19 @@ from synthehr.artifact import Artifact
 from synthehr.config import apply
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.table import TableEncoder
-from synthehr.errors import ConfigError, InputError, TrainingError
+from synthehr.errors import InputError, TrainingError
 from synthehr.models.base import NOTHING_GIVEN
 from synthehr.privacy.ledger import Ledger
 from synthehr.run.choices import Options
 from synthehr.run.declared import refuse_resume
 from synthehr.run.lawful import broken_unruled, learned_rules, learned_schema, rule_warnings
 from synthehr.run.memory import check_memory
-from synthehr.run.preparation import Preparation, built, settle_schema
+from synthehr.run.preparation import (
+    Preparation,
+    built,
+    refuse_privacy_settings,
+    settle_schema,
+)
 from synthehr.run.private import prepare_private, train_private
 from synthehr.run.summary import HeldOut, independent_loss, shape
 from synthehr.schema.doubts import doubts
@@ -50,8 +55,7 @@ def prepare(source: Source, schema: Schema | None, options: Options) -> Preparat
     """
     if options.privacy is not None:
         return prepare_private(source, schema, options)
-    if options.settings.get("privacy"):
-        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
+    refuse_privacy_settings(options)
     table = source.table
     settled = settle_schema(source, schema, options)
     learned = learned_schema(options.rules, settled, table)

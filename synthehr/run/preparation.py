@@ -14,6 +14,7 @@ from synthehr.config import TrainConfig, typed
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.fields import Fields
 from synthehr.encode.table import TableEncoder
+from synthehr.errors import ConfigError
 from synthehr.models.base import Model
 from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.privacy.config import PrivacyConfig
@@ -158,15 +159,31 @@ class Preparation:
 
 
 def built(fields: Fields, n_records: int, options: Options) -> tuple[Model, Any]:
-    """Build the model that was asked for, and give its settings."""
-    cls = model_class(options.model)
+    """Build the model of a table that was asked for, and give its settings."""
+    return built_of(model_class(options.model), fields, n_records, options)
+
+
+def built_of(cls: Any, fields: Any, n: int, options: Options) -> tuple[Any, Any]:
+    """Build a model of any family for so many records, and give its settings."""
     changes = typed(cls.Config, options.settings.get("model", {}), "model")
     if options.privacy is not None:
         changes = {**cls.private_settings.get("model", {}), **cls.private_only, **changes}
-    config = cls.sized(fields, n_records, changes)
+    config = cls.sized(fields, n, changes)
     with torch.random.fork_rng():
         torch.manual_seed(derived(options.seed, WEIGHTS))
         return cls.build(fields, config), config
+
+
+def refuse_privacy_settings(options: Options) -> None:
+    """Refuse settings of privacy in a fit that is not private.
+
+    Raises
+    ------
+    ConfigError
+        If there are some.
+    """
+    if options.settings.get("privacy"):
+        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
 
 
 def as_chosen(schema: Schema, source: Source, options: Options) -> Schema:

@@ -88,16 +88,15 @@ def _random(seed: int, stream: int) -> torch.Generator:
 
 def _score(prepared: ImagePreparation, history: History) -> dict[str, Any] | None:
     """Score what was held out; None where nothing was."""
-    held = prepared.held_out
-    n = min(DRAWN, len(held))
-    if not n:
+    held = prepared.held_out.some(DRAWN)
+    if not len(held):
         return None
-    score = {"records": len(held), "loss": history.best_held_out, "likeness": None}
+    score = {"records": len(prepared.held_out), "loss": history.best_held_out, "likeness": None}
     if prepared.model.draws:
-        drawn = prepared.model.sample(n, _random(prepared.options.seed, CHECK))
-        real = signed(held.pixels[:n])
+        drawn = prepared.model.sample(len(held), _random(prepared.options.seed, CHECK))
+        real, fitted = signed(held.pixels), prepared.codes.some(len(held))
         score["likeness"] = likeness(real, signed(drawn.pixels))
-        score["likeness_floor"] = likeness(real, signed(prepared.codes.pixels[:n]))
+        score["likeness_floor"] = likeness(real, signed(fitted.pixels))
     return score
 
 

@@ -103,4 +103,4 @@ def _unit(pixels: Tensor) -> NDArray[np.float32]:
 
 
 def _decoded(artifact: ImageArtifact, pixels: Tensor) -> NDArray[Any]:
-    return artifact.encoder.raster.decode(stored(pixels, artifact.model.top).numpy())[0]
+    return artifact.encoder.raster.decode(stored(pixels, artifact.encoder.fields.top).numpy())[0]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from synthehr.artifact import model_name
-from synthehr.config import TrainConfig, apply, typed
+from synthehr.config import TrainConfig, apply
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.image import ImageCodes, ImageEncoder, ImageFields
 from synthehr.encode.raster import Raster, RasterConfig
@@ -22,10 +22,15 @@ from synthehr.io.images import ImageSource
 from synthehr.models.image_base import ImageModel, Images
 from synthehr.run.choices import Options, image_class
 from synthehr.run.memory import check_memory
-from synthehr.run.preparation import PrivatePart, settle_schema
+from synthehr.run.preparation import (
+    PrivatePart,
+    built_of,
+    refuse_privacy_settings,
+    settle_schema,
+)
 from synthehr.schema.doubts import doubts
 from synthehr.schema.table import Schema
-from synthehr.seeds import ENCODER, WEIGHTS, derived, generator
+from synthehr.seeds import ENCODER, generator
 from synthehr.split import held_out, patients_of
 
 LEAST_IMAGES = 50
@@ -78,7 +83,7 @@ class ImagePreparation:
     options : Options
         What the user chose.
     as_told : bool
-        Whether images were held out as the data tell.
+        Whether images are held out as the data tell, where they do.
     warnings : tuple of str
         What looks odd; no cell value and no file name is in it.
     private : PrivateImages or None
@@ -158,10 +163,9 @@ def prepare_images(
     _refuse_what_images_have_not(options)
     cls = image_class(options.model, has_columns=columns_of(source).num_columns > 0)
     table = columns_of(source) if cls.uses_columns else pa.table({})
-    as_told = comes_split(source, options)
+    as_told = options.holdout is None
     fitted, aside = split_rows(source, options.share_held_out, options.seed, as_told)
-    owners = patients_of(source.records, source.patient)
-    patients = None if owners is None else owners[fitted]
+    patients = _among(source, fitted)
     if len(fitted) < LEAST_IMAGES:
         raise InputError(
             f"there are {len(fitted)} images to learn from, and {LEAST_IMAGES} are the least",
@@ -207,8 +211,7 @@ def refuse_rules(options: Options) -> None:
 
 def _refuse_what_images_have_not(options: Options) -> None:
     refuse_rules(options)
-    if options.settings.get("privacy"):
-        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
+    refuse_privacy_settings(options)
 
 
 def columns_of(source: ImageSource) -> pa.Table:
@@ -225,20 +228,34 @@ def _left_out(source: ImageSource) -> tuple[str, ...]:
     return (told,) if n else ()
 
 
-def comes_split(source: ImageSource, options: Options) -> bool:
-    """Whether images are held out as the data tell."""
-    return "split" in source.records.column_names and options.holdout is None
-
-
 def split_rows(
     source: ImageSource, share: float, seed: int, as_told: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose the rows to learn and those to score by: as the data tell, or by patient."""
-    if as_told:
-        splits = np.array(source.records["split"].to_pylist(), dtype=object)
-        return np.flatnonzero(splits == FITTED), np.flatnonzero(splits == HELD_OUT)
-    aside = held_out(len(source), patients_of(source.records, source.patient), share, seed)
-    return np.flatnonzero(~aside), np.flatnonzero(aside)
+    """Choose the rows to learn and those to score by; what the data keep for tests is neither.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The images.
+    share, seed : float, int
+        Of the patients that are held out, where the data do not tell.
+    as_told : bool
+        Whether to hold out what the data tell, where they do.
+    """
+    names = source.records.column_names
+    splits = np.array(source.records["split"].to_pylist() if "split" in names else [], dtype=object)
+    ours, theirs = splits == FITTED, splits == HELD_OUT
+    if as_told and ours.any() and theirs.any():
+        return np.flatnonzero(ours), np.flatnonzero(theirs)
+    rows = np.flatnonzero(ours) if ours.any() else np.arange(len(source))
+    aside = held_out(len(rows), _among(source, rows), share, seed)
+    return rows[~aside], rows[aside]
+
+
+def _among(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Give the patients of some rows, numbered anew."""
+    owners = patients_of(source.records, source.patient)
+    return None if owners is None else np.unique(owners[rows], return_inverse=True)[1]
 
 
 def _columns(
@@ -271,10 +288,4 @@ def built_images(
     cls: type[ImageModel], fields: ImageFields, n_images: int, options: Options
 ) -> tuple[ImageModel, Any]:
     """Build the model that was asked for, and give its settings."""
-    changes = typed(cls.Config, options.settings.get("model", {}), "model")
-    if options.privacy is not None:
-        changes = {**cls.private_settings.get("model", {}), **cls.private_only, **changes}
-    config = cls.sized(fields, n_images, changes)
-    with torch.random.fork_rng():
-        torch.manual_seed(derived(options.seed, WEIGHTS))
-        return cls.build(fields, config), config
+    return built_of(cls, fields, n_images, options)

@@ -158,7 +158,7 @@ def prepare_private_images(
         raster=apply(RasterConfig(), options.settings.get("encode", {})),
         patients=None if owners is None else budget.patients,
         options=options,
-        as_told="split" in source.records.column_names,
+        as_told=options.holdout is None,
         warnings=(),
         private=PrivateImages(part, owners),
     )

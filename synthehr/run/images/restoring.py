@@ -53,7 +53,7 @@ def restored(
     else:
         missing = missing_places(artifact.encoder.raster, source, Path(masks))
         filled = model.restore(pixels, torch.from_numpy(~missing)[:, None], codes, random)
-    return artifact.encoder.raster.decode(stored(filled, model.top).numpy())[0]
+    return artifact.encoder.raster.decode(stored(filled, artifact.encoder.fields.top).numpy())[0]
 
 
 def missing_places(raster: Raster, source: ImageSource, masks: Path) -> NDArray[np.bool_]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from synthehr.errors import ConditionError
 from synthehr.io.images import ImageSource
@@ -61,7 +60,7 @@ def translated(artifact: ImageArtifact, source: ImageSource, to: str | None) -> 
     pixels, _ = seen(artifact, source)
     there = artifact.model.translate(pixels, target)
     back = artifact.model.translate(there, 1 - target)
-    images = artifact.encoder.raster.decode(stored(there, artifact.model.top).numpy())[0]
+    images = artifact.encoder.raster.decode(stored(there, artifact.encoder.fields.top).numpy())[0]
     error = 0.5 * (back - pixels).abs().flatten(1).mean(1)
     return Translated(images, error.numpy(), names[target])
 
@@ -90,8 +89,4 @@ def _target(artifact: ImageArtifact, source: ImageSource, names: list[str], to: 
             "it is not told to which domain the images shall be translated",
             hint=f"say --to {names[0]} or --to {names[1]}",
         )
-    return 1 - int(_first(told))
-
-
-def _first(told: Tensor) -> Tensor:
-    return told[0]
+    return 1 - int(told[0])

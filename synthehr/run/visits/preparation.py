@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from synthehr.artifact import model_name
-from synthehr.config import TrainConfig, apply, typed
+from synthehr.config import TrainConfig, apply
 from synthehr.encode.config import EncodeConfig
 from synthehr.encode.sequence import SequenceEncoder, SequenceFields
 from synthehr.errors import ConfigError, InputError
@@ -22,11 +21,16 @@ from synthehr.modes.constraints import NO_RULES, Rules
 from synthehr.run.choices import Options, sequence_class
 from synthehr.run.lawful import learned_rules, learned_schema, monotone, rule_warnings
 from synthehr.run.memory import check_memory
-from synthehr.run.preparation import PrivatePart, settle_schema
+from synthehr.run.preparation import (
+    PrivatePart,
+    built_of,
+    refuse_privacy_settings,
+    settle_schema,
+)
 from synthehr.schema.column import shown
 from synthehr.schema.doubts import doubts
 from synthehr.schema.table import Schema
-from synthehr.seeds import ENCODER, WEIGHTS, derived, generator
+from synthehr.seeds import ENCODER, generator
 from synthehr.split import held_out
 
 LEAST_PATIENTS = 20
@@ -160,8 +164,7 @@ def prepare_sequences(
     SynthehrError
         If the visits, the schema or a setting cannot be used.
     """
-    if options.settings.get("privacy"):
-        raise ConfigError("--set privacy needs --epsilon", hint="for example --epsilon 3")
+    refuse_privacy_settings(options)
     settled = settle_visits(visits, schema, options)
     rules, starts = options.rules, visits.offsets()
     learned = learned_schema(rules, settled, visits.table, of_visits=True)
@@ -263,11 +266,4 @@ def built_sequences(
     fields: SequenceFields, n_patients: int, options: Options
 ) -> tuple[SequenceModel, Any]:
     """Build the model that was asked for, and give its settings."""
-    cls = sequence_class(options.model)
-    changes = typed(cls.Config, options.settings.get("model", {}), "model")
-    if options.privacy is not None:
-        changes = {**cls.private_settings.get("model", {}), **cls.private_only, **changes}
-    config = cls.sized(fields, n_patients, changes)
-    with torch.random.fork_rng():
-        torch.manual_seed(derived(options.seed, WEIGHTS))
-        return cls.build(fields, config), config
+    return built_of(sequence_class(options.model), fields, n_patients, options)
