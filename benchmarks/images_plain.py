@@ -53,7 +53,7 @@ class PlainGAN:
     def step(self, pixels: Tensor, codes: Tensor) -> None:
         """One step of the critic and one of the generator."""
         of_generator, of_critic = self.optimisers
-        drawn = self.generator(codes, self.random)
+        drawn = self._drawn(codes)
         of_critic.zero_grad()
         real = functional.softplus(-self.critic(pixels, codes)).mean()
         fake = functional.softplus(self.critic(drawn.detach(), codes)).mean()
@@ -69,4 +69,7 @@ class PlainGAN:
         nets: list[nn.Module] = [self.generator, self.critic]
         for net in nets:
             net.eval()
-        return torch.cat([self.generator(part, self.random) for part in codes.split(512)])
+        return torch.cat([self._drawn(part) for part in codes.split(512)])
+
+    def _drawn(self, codes: Tensor) -> Tensor:
+        return self.generator(self.generator.draw_noise(len(codes), self.random), codes)

@@ -274,6 +274,14 @@ class ImageSynthesizer:
 
         return interpolated(self.artifact, _source(data, None, None), steps)
 
+    def walk(self, n: int = 4, steps: int = 12, seed: int | None = None) -> NDArray[Any]:
+        """Walk from drawn images to others, see `synthehr.run.images.latents.drawn_walks`."""
+        from synthehr.run.images.latents import drawn_walks
+        from synthehr.seeds import settled
+
+        self.last_seed = settled(seed)
+        return drawn_walks(self.artifact, n, steps, self.last_seed)
+
     def membership(self, data: ImageSource | Path | str) -> Metric:
         """Attack the model: see `synthehr.run.images.informed.membership_by_model`."""
         from synthehr.run.images.informed import membership_by_model

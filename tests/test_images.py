@@ -17,6 +17,7 @@ from synthehr.demo import simulate_scans, write_scans
 from synthehr.errors import ArtifactError, ConditionError, ConfigError, InputError
 from synthehr.io.images import ImageSource, read_images
 from synthehr.models.image_base import Images
+from synthehr.models.image_growth import coarseness
 
 QUICK = {"train": {"steps": 6, "evaluations": 1, "warmup": 1, "batch_size": 16}}
 WORDS = [
@@ -135,6 +136,47 @@ def test_latents_compress_rebuild_and_lead_from_one_image_to_the_next(
     kept = compressor.compression(source)
     assert kept.rate == 256 / compressor.artifact.config.latent
     assert 0 <= kept.ssim <= 1 and kept.psnr > 0 and kept.psnr_mean > 0
+
+
+@pytest.mark.parametrize("who", ["drawer", "compressor"])
+def test_walks_lead_from_one_drawn_image_to_another(
+    who: str, request: pytest.FixtureRequest
+) -> None:
+    fitted: ImageSynthesizer = request.getfixturevalue(who)
+    walks = fitted.walk(3, steps=5, seed=2)
+    assert walks.shape == (3, 5, 1, 16, 16)
+    assert walks.min() >= 0 and walks.max() <= 1
+    steps = np.abs(np.diff(walks, axis=1)).mean((1, 2, 3, 4))
+    across = np.abs(walks[:, -1] - walks[:, 0]).mean((1, 2, 3))
+    assert (steps < across).all()
+    np.testing.assert_array_equal(walks, fitted.walk(3, steps=5, seed=2))
+
+
+def test_nets_grow_from_small_images_to_whole_ones(tmp_path: Path) -> None:
+    settings = {
+        "train": {**QUICK["train"], "steps": 12},
+        "model": {"width": 8, "growing": 4, "variations": ["cutout"]},
+    }
+    drawn = []
+    for steps in (4, 12):
+        settings["train"]["steps"] = steps
+        fitted = ImageSynthesizer("image-cgan", seed=1, settings=settings)
+        fitted.fit(scans(60, size=32)).save(tmp_path / f"{steps}.synthehr")
+        drawn.append(fitted.sample(8, seed=1).images)
+        again = ImageSynthesizer.load(tmp_path / f"{steps}.synthehr").sample(8, seed=1)
+        np.testing.assert_array_equal(drawn[-1], again.images)
+    assert drawn[0].shape == drawn[1].shape == (8, 1, 32, 32)
+    # Neighbouring pixels of images that stayed small are alike.
+    rough = [np.abs(np.diff(each.astype(int), n=2, axis=3)).mean() for each in drawn]
+    assert rough[0] < rough[1]
+
+
+@pytest.mark.parametrize(
+    ("step", "coarse"), [(0, 2), (9, 2), (10, 2), (12, 1.6), (15, 1), (19, 1), (22, 0.6), (25, 0)]
+)
+def test_a_new_size_is_faded_in(step: int, coarse: float) -> None:
+    assert coarseness(step, 10, 64) == pytest.approx(coarse)
+    assert coarseness(step, 0, 64) == coarseness(step, 10, 28) == 0
 
 
 def test_repaired_images_keep_what_is_known(compressor: ImageSynthesizer, tmp_path: Path) -> None:

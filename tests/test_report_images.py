@@ -77,6 +77,22 @@ def test_the_command_compares_images(
     assert done.code == 0 and "quiz-key.csv" in done.err
 
 
+def test_the_model_file_adds_an_attack_and_walks(
+    places: tuple[Path, Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    real, synthetic = saved(phantoms(90, 4), tmp_path / "real.npz"), places[1]
+    model, target, figures = (tmp_path / name for name in ("m.synthehr", "r.html", "r.json"))
+    quick = "train.steps=4", "train.evaluations=1", "train.batch_size=16", "model.width=8"
+    words = [word for each in quick for word in ("--set", each)]
+    assert run(capsys, "fit", real, "-o", model, "--holdout", 0.4, *words).code == 0
+    done = run(
+        capsys, "report", real, synthetic, "--model", model, "-o", target, "--json", figures
+    )  # fmt: skip
+    assert done.code == 0
+    assert "membership_by_model" in json.loads(figures.read_text())["metrics"]
+    assert "From one synthetic image to another" in target.read_text()
+
+
 def test_wrong_options_are_refused(
     places: tuple[Path, Path, Path], tmp_path: Path, capsys: Capture
 ) -> None:

@@ -13,7 +13,6 @@ from synthehr.errors import ConfigError
 if TYPE_CHECKING:
     from synthehr.evaluation.images.features import Plug
     from synthehr.evaluation.images.report import ImageEvaluation
-    from synthehr.evaluation.metric import Metric
 
 UNUSED = ("--audit deep", "--rules", "--by", "--schema", "--time")
 
@@ -102,16 +101,22 @@ def assess_images(
         key = write_reading_sheet(holdout or sets[0], sets[1], quiz, seed=seed, force=force)
         tell(f"wrote {quiz} and its key {key.name}, which readers must not see")
     found = evaluate_images(sets[0], sets[1], holdout, features=plug, seed=seed, progress=tell)
-    return found if asked["--model"] is None else found.joined(_attacked(real, asked))
+    return found if asked["--model"] is None else _informed(found, real, asked)
 
 
-def _attacked(real: Path, asked: Mapping[str, Any]) -> Metric:
+def _informed(found: ImageEvaluation, real: Path, asked: Mapping[str, Any]) -> ImageEvaluation:
+    """Add what only the model file tells."""
+    from synthehr.evaluation.images.pictures import COLUMNS, ROWS, walks
     from synthehr.io.images import read_images
     from synthehr.run.images.artifact import load_images
     from synthehr.run.images.informed import membership_by_model
+    from synthehr.run.images.latents import drawn_walks
 
+    artifact = load_images(asked["--model"])
     source = read_images(real, image_column=asked["--image-column"], patient=asked["--patient"])
-    return membership_by_model(load_images(asked["--model"]), source)
+    metric = membership_by_model(artifact, source)
+    walked = drawn_walks(artifact, ROWS, COLUMNS, found.results.seed)
+    return found.joined([metric], [walks(walked)])
 
 
 def plug_of(text: str) -> Plug:

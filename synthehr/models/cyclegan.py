@@ -280,12 +280,20 @@ class CycleGAN(ImageModel):
         """Turn images of the other domain into images of this one, 0 or 1."""
         return in_chunks(self.translators[domain], pixels)
 
-    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+    def latents(self, n: int, generator: torch.Generator) -> Tensor:
         """Refuse: a translator draws nothing out of nothing."""
-        raise ConfigError(
-            "this model translates images and draws none",
-            hint="use synthehr translate, or fit with --model image-cgan",
-        )
+        raise _draws_none()
+
+    def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Refuse, likewise."""
+        raise _draws_none()
+
+
+def _draws_none() -> ConfigError:
+    return ConfigError(
+        "this model translates images and draws none",
+        hint="use synthehr translate, or fit with --model image-cgan",
+    )
 
 
 def _difference(first: Tensor, second: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from synthehr.encode.fields import Fields
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
 from synthehr.models.image_base import ImageBatch, Images, in_chunks, signed
+from synthehr.models.image_growth import coarseness, enlarged, shrunk
 from synthehr.models.image_likeness import DRAWN, likeness
 from synthehr.models.image_losses import (
     LARGEST_WEIGHT,
@@ -27,7 +28,7 @@ from synthehr.models.image_losses import (
 )
 from synthehr.models.image_nets import ColumnReader, Downward, Upward
 
-PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "spectral": False}
+PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "spectral": False, "growing": 0}
 """Under differential privacy: the penalty is a second gradient, and norms see whole batches."""
 PRIVATE_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "model": {"width": 16, "critic_steps": 3},
@@ -64,6 +65,9 @@ class ImageGameConfig:
     variations : tuple of {"translation", "cutout", "brightness", "flip"}
         How images are varied before the critic sees them, real and drawn alike. A mirrored
         image may show what no body has: choose by modality.
+    growing : int
+        Steps at each of the coarser sizes, from 16 pixels a side, that the nets begin with
+        before they see whole images; 0 begins with whole ones.
     """
 
     width: int = 32
@@ -74,6 +78,7 @@ class ImageGameConfig:
     penalty_every: int = 16
     critic_steps: int = 1
     variations: tuple[Literal["translation", "cutout", "brightness", "flip"], ...] = ()
+    growing: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -82,8 +87,9 @@ class ImageGameConfig:
                 raise out_of_range(name, "at least 1")
         if self.width < 8 or self.width % 8:
             raise out_of_range("width", "a multiple of 8")
-        if self.penalty < 0:
-            raise out_of_range("penalty", "at least 0")
+        for name in ("penalty", "growing"):
+            if getattr(self, name) < 0:
+                raise out_of_range(name, "at least 0")
 
 
 class ImageGenerator(nn.Module):
@@ -99,16 +105,29 @@ class ImageGenerator(nn.Module):
         The settings.
     """
 
+    coarse: Tensor
+
     def __init__(self, fields: ImageFields, columns: Fields, config: ImageGameConfig) -> None:
         super().__init__()
-        self.noise = config.noise
+        self.size, self.noise = fields.size, config.noise
         self.read = ColumnReader(columns, config.noise)
-        self.write = Upward(2 * config.noise, fields.channels, fields.size, config.width)
+        self.write = Upward(
+            2 * config.noise,
+            fields.channels,
+            fields.size,
+            config.width,
+            growing=config.growing > 0,
+        )
+        # Weights that were kept before the nets had grown draw coarse images.
+        self.register_buffer("coarse", torch.zeros(()))
 
-    def forward(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw an image for each record of columns, (B, 2, D)."""
-        noise = torch.randn(len(codes), self.noise, generator=generator, device=codes.device)
-        return torch.tanh(self.write(torch.cat([noise, self.read(codes)], dim=1)))
+    def draw_noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw what images start from, (n, noise)."""
+        return torch.randn(n, self.noise, generator=generator, device=self.coarse.device)
+
+    def forward(self, noise: Tensor, codes: Tensor, coarse: float = 0.0) -> Tensor:
+        """Make images of noise for records of columns, (B, 2, D), as coarse as that."""
+        return torch.tanh(self.write(torch.cat([noise, self.read(codes)], dim=1), coarse))
 
 
 class ImageCritic(nn.Module):
@@ -126,14 +145,19 @@ class ImageCritic(nn.Module):
     def __init__(self, fields: ImageFields, columns: Fields, config: ImageGameConfig) -> None:
         super().__init__()
         self.read = Downward(
-            fields.channels, fields.size, config.width, FEATURES, spectral=config.spectral
+            fields.channels,
+            fields.size,
+            config.width,
+            FEATURES,
+            spectral=config.spectral,
+            growing=config.growing > 0,
         )
         self.columns = ColumnReader(columns, FEATURES) if columns else None
         self.score = nn.Linear(FEATURES, 1)
 
-    def forward(self, pixels: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, codes: Tensor, coarse: float = 0.0) -> Tensor:
         """Score images (B, C, H, W), (B,); higher is more real."""
-        hidden = nn.functional.leaky_relu(self.read(pixels), 0.2)
+        hidden = nn.functional.leaky_relu(self.read(pixels, coarse), 0.2)
         score = self.score(hidden)[:, 0]
         if self.columns is not None:
             score = score + (self.columns(codes) * hidden).mean(1)
@@ -159,28 +183,32 @@ def image_game(
                 weight.clamp_(-LARGEST_WEIGHT, LARGEST_WEIGHT)
     vary = partial(varied, kinds=config.variations, generator=random)
     asked = batch.codes.roll(1, 0) if batch.asked is None else batch.asked
-    drawn = generator(asked, random)
+    coarse = coarseness(step, config.growing, generator.size)
+    generator.coarse.fill_(coarse)
+    batch = batch._replace(pixels=shrunk(batch.pixels, coarse))
+    drawn = generator(generator.draw_noise(len(asked), random), asked, coarse)
     if batch.filled is None:
         shown = vary(torch.cat([batch.pixels, drawn.detach()]))
-        real, made = critic(shown, torch.cat([batch.codes, asked])).chunk(2)
+        real, made = critic(shown, torch.cat([batch.codes, asked]), coarse).chunk(2)
     else:
         shown, made_up = vary(batch.pixels), vary(drawn.detach())
         real = critic(*batch.present(shown, batch.codes))
         made = critic(made_up, asked)
     real_loss, drawn_loss = critic_losses(game, real, made)
     if config.penalty > 0 and step % config.penalty_every == 0:
-        real_loss = real_loss + config.penalty_every * _penalty(critic, batch, drawn, config)
+        real_loss = real_loss + config.penalty_every * _penalty(
+            partial(critic, codes=batch.codes, coarse=coarse), batch, drawn, config
+        )
     yield Loss("critic", per_record=real_loss, public=drawn_loss.mean())
     if (step + 1) % config.critic_steps == 0:
-        score = critic(vary(drawn), asked)
+        score = critic(vary(drawn), asked, coarse)
         yield Loss("generator", public=generator_losses(game, score).mean())
 
 
 def _penalty(
-    critic: ImageCritic, batch: ImageBatch, drawn: Tensor, config: ImageGameConfig
+    score: Callable[[Tensor], Tensor], batch: ImageBatch, drawn: Tensor, config: ImageGameConfig
 ) -> Tensor:
     """Penalty on the slope of the critic, (B,): arXiv:1801.04406, or that of WGAN-GP."""
-    score = partial(critic, codes=batch.codes)
     if config.game == "wgan-gp":
         blend = between(batch.pixels, drawn, batch.generator)
         return config.penalty * ((steepness(score, blend) + 1e-12).sqrt() - 1) ** 2
@@ -192,12 +220,23 @@ def drawn_likeness(generator: ImageGenerator, images: Images) -> float:
     """Compare images drawn for the columns of held-out ones with these."""
     held = images.some(DRAWN)
     random = torch.Generator(images.pixels.device).manual_seed(0)
-    return likeness(signed(held.pixels), drawn_images(generator, held.codes.long(), random))
+    drawn = images_of(generator, generator.draw_noise(len(held), random), held.codes.long())
+    return likeness(signed(held.pixels), drawn)
 
 
-def drawn_images(generator: ImageGenerator, codes: Tensor, random: torch.Generator) -> Tensor:
-    """Draw an image for each record of columns, (n, 2, D), in parts."""
-    return in_chunks(partial(generator, generator=random), codes)
+def images_of(generator: ImageGenerator, noise: Tensor, codes: Tensor) -> Tensor:
+    """Make images of noise for records of columns, (n, 2, D), in parts, at their whole size."""
+    made = in_chunks(partial(generator, coarse=generator.coarse.item()), noise, codes)
+    return enlarged(made, generator.size)
+
+
+@torch.no_grad()
+def critic_familiarity(
+    generator: ImageGenerator, critic: ImageCritic, pixels: Tensor, codes: Tensor
+) -> Tensor:
+    """Ask the critic how real images look, (N,), as coarse as it last saw them."""
+    coarse = generator.coarse.item()
+    return in_chunks(lambda *part: critic(shrunk(part[0], coarse), part[1], coarse), pixels, codes)
 
 
 def game_width(size: int) -> int:

@@ -111,9 +111,9 @@ class ImageAutoencoder(ImageModel):
         whole = signed(pixels)
         return self.network.encode(whole, torch.ones_like(whole[:, :1]))
 
-    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
-        return self.rebuild(self.mixture.draw(len(codes), generator), codes)
+    def latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw latents, (n, latent), from their mixture."""
+        return self.mixture.draw(n, generator)
 
     @torch.no_grad()
     def embed(self, pixels: Tensor, codes: Tensor) -> Tensor:

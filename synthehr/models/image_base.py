@@ -173,8 +173,8 @@ class ImageModel(nn.Module, ABC):
         """Yield the losses of one step, per image, in the order in which they are stepped."""
 
     @abstractmethod
-    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
+    def latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw the random numbers that `rebuild` makes images of, (n, Z)."""
 
     @abstractmethod
     def held_out_loss(self, images: Images) -> float:
@@ -187,7 +187,8 @@ class ImageModel(nn.Module, ABC):
             codes = torch.zeros((n, 2, 0), dtype=torch.int64)
             if self.columns is not None:
                 codes = self.columns.sample(n, given, generator)
-            return Images(stored(self.draw(codes, generator), self.fields.top), codes.short())
+            images = self.rebuild(self.latents(len(codes), generator), codes)
+            return Images(stored(images, self.fields.top), codes.short())
 
     def begin(self, images: Images, generator: torch.Generator) -> None:
         """Learn what is learned before training, from the images trained on."""
@@ -212,9 +213,9 @@ class ImageModel(nn.Module, ABC):
         """Compress images (N, C, H, W) in [-1, 1] to latents, (N, Z)."""
         raise _cannot("compress images")
 
+    @abstractmethod
     def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
-        """Turn latents (N, Z) into images in [-1, 1]."""
-        raise _cannot("rebuild images")
+        """Turn latents (N, Z), and what the columns say, into images (N, C, H, W) in [-1, 1]."""
 
     def restore(
         self, pixels: Tensor, known: Tensor, codes: Tensor, generator: torch.Generator

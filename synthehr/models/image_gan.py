@@ -21,13 +21,14 @@ from synthehr.models.image_adversarial import (
     ImageCritic,
     ImageGameConfig,
     ImageGenerator,
-    drawn_images,
+    critic_familiarity,
     drawn_likeness,
     game_training,
     game_width,
     image_game,
+    images_of,
 )
-from synthehr.models.image_base import ImageBatch, ImageModel, Images, in_chunks
+from synthehr.models.image_base import ImageBatch, ImageModel, Images
 from synthehr.models.image_nets import channels_last
 
 
@@ -84,14 +85,18 @@ class ImageGAN(ImageModel):
         """Yield the losses of the critic and of the generator."""
         return image_game(self.generator, self.critic, batch, self.config, step)
 
-    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw images, (n, C, H, W) in [-1, 1]; `codes`, (n, 2, 0), only say how many."""
-        return drawn_images(self.generator, codes, generator)
+    def latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw the noise that images are made of, (n, noise)."""
+        return self.generator.draw_noise(n, generator)
 
     @torch.no_grad()
+    def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Turn noise, and what the columns say, into images (N, C, H, W) in [-1, 1]."""
+        return images_of(self.generator, latents, codes)
+
     def familiarity(self, pixels: Tensor, codes: Tensor) -> Tensor:
         """Ask the critic how real images look, (N,)."""
-        return in_chunks(self.critic, pixels, codes)
+        return critic_familiarity(self.generator, self.critic, pixels, codes)
 
     def held_out_loss(self, images: Images) -> float:
         """Compare drawn images with held-out ones."""

@@ -21,7 +21,7 @@ from torch.nn import functional
 from synthehr.config import TrainConfig, apply, out_of_range
 from synthehr.encode.image import ImageFields
 from synthehr.models.base import Loss
-from synthehr.models.image_adversarial import ImageGameConfig, ImageGenerator, drawn_images
+from synthehr.models.image_adversarial import ImageGameConfig, ImageGenerator, images_of
 from synthehr.models.image_base import CHUNK, ImageBatch, ImageModel, Images, signed
 from synthehr.models.image_columns import column_losses, column_model, settle_columns
 from synthehr.models.image_embedding import ImageEmbedding
@@ -161,7 +161,8 @@ class ImageMERF(ImageModel):
         shape = (self.config.drawn,)
         chosen = torch.randint(len(asked), shape, generator=batch.generator, device=device)
         codes = asked[chosen]
-        drawn = self.embedding(self.generator(codes, batch.generator))
+        noise = self.generator.draw_noise(len(codes), batch.generator)
+        drawn = self.embedding(self.generator(noise, codes))
         yield Loss("generator", public=self._distance(drawn, self._classes(codes)))
 
     def _distance(self, drawn: Tensor, classes: Tensor) -> Tensor:
@@ -177,16 +178,21 @@ class ImageMERF(ImageModel):
             halves.append(torch.where(of.sum(0)[:, None] > 0, found - self.mean, 0.0))
         return (halves[0] * halves[1]).sum()
 
-    def draw(self, codes: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw an image for each record of columns, (n, 2, D): (n, C, H, W) in [-1, 1]."""
-        return drawn_images(self.generator, codes, generator)
+    def latents(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw the noise that images are made of, (n, noise)."""
+        return self.generator.draw_noise(n, generator)
+
+    @torch.no_grad()
+    def rebuild(self, latents: Tensor, codes: Tensor) -> Tensor:
+        """Turn noise, and what the columns say, into images (N, C, H, W) in [-1, 1]."""
+        return images_of(self.generator, latents, codes)
 
     @torch.no_grad()
     def held_out_loss(self, images: Images) -> float:
         """Squared distance of the mean embeddings of held-out images and of drawn ones."""
         held = images.some(CHUNK)
         random = torch.Generator(images.pixels.device).manual_seed(0)
-        drawn = self.generator(held.codes.long(), random)
+        drawn = self.generator(self.generator.draw_noise(len(held), random), held.codes.long())
         real = self.embedding(signed(held.pixels))
         return (self.embedding(drawn).mean(0) - real.mean(0)).square().sum().item()
 

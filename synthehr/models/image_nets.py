@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthehr.encode.fields import Fields
+from synthehr.models.image_growth import coarser_sizes, doubled
 from synthehr.models.spans import Axes, Spans
 
 SMALLEST = 4
@@ -90,14 +91,23 @@ class Downward(nn.Module):
         Length of a vector.
     spectral : bool
         Whether every layer is divided by its norm; then there are no other norms.
+    growing : bool
+        Whether images are also read at half, quarter, … of the side.
     """
 
     def __init__(
-        self, channels: int, size: int, width: int, outputs: int, *, spectral: bool = False
+        self,
+        channels: int,
+        size: int,
+        width: int,
+        outputs: int,
+        *,
+        spectral: bool = False,
+        growing: bool = False,
     ) -> None:
         super().__init__()
         levels, side = grid_of(size)
-        self.padding = side * 2**levels - size
+        self.whole = side * 2**levels
         wide = channels_of(width, levels)
         steps = zip([channels, *wide], wide, strict=False)
         convolutions = [nn.Conv2d(come, go, 4, 2, 1) for come, go in steps]
@@ -106,17 +116,32 @@ class Downward(nn.Module):
         self.norms = nn.ModuleList([] if spectral else norms)
         self.steps = nn.ModuleList(map(Spectral, convolutions) if spectral else convolutions)
         self.last = Spectral(last) if spectral else last
+        coarser = wide[: coarser_sizes(size)] if growing else []
+        self.entries = nn.ModuleList([nn.Conv2d(channels, come, 1) for come in coarser])
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Read images (B, C, H, W), as vectors (B, outputs)."""
-        if self.padding:
-            pixels = functional.pad(pixels, (0, self.padding, 0, self.padding), mode="replicate")
-        for level, step in enumerate(self.steps):
-            pixels = step(pixels)
+    def forward(self, pixels: Tensor, coarse: float = 0.0) -> Tensor:
+        """Read images (B, C, H, W), as vectors (B, outputs).
+
+        They are as coarse as `coarse` says, see `synthehr.models.image_growth`; what is read of
+        the halved images is blended with what a first halving reads.
+        """
+        first = int(coarse)
+        missing = self.whole // 2**first - pixels.shape[-1]
+        if missing:
+            pixels = functional.pad(pixels, (0, missing, 0, missing), mode="replicate")
+        hidden = self._entered(pixels, first)
+        for level in range(first, len(self.steps)):
+            hidden = self.steps[level](hidden)
             if self.norms and level:
-                pixels = self.norms[level - 1](pixels)
-            pixels = functional.leaky_relu(pixels, 0.2)
-        return self.last(pixels.flatten(1))
+                hidden = self.norms[level - 1](hidden)
+            hidden = functional.leaky_relu(hidden, 0.2)
+            if level == first and coarse > first:
+                halved = self._entered(functional.avg_pool2d(pixels, 2), first + 1)
+                hidden = torch.lerp(hidden, halved, coarse - first)
+        return self.last(hidden.flatten(1))
+
+    def _entered(self, pixels: Tensor, level: int) -> Tensor:
+        return functional.leaky_relu(self.entries[level - 1](pixels), 0.2) if level else pixels
 
 
 class Upward(nn.Module):
@@ -130,9 +155,13 @@ class Upward(nn.Module):
         Of the images.
     width : int
         Channels of the finest level.
+    growing : bool
+        Whether images are also written at half, quarter, … of the side.
     """
 
-    def __init__(self, inputs: int, channels: int, size: int, width: int) -> None:
+    def __init__(
+        self, inputs: int, channels: int, size: int, width: int, *, growing: bool = False
+    ) -> None:
         super().__init__()
         levels, self.side = grid_of(size)
         self.size = size
@@ -145,17 +174,32 @@ class Upward(nn.Module):
         styles = [nn.Linear(inputs, 2 * go) for go in wide]
         self.styles = nn.ModuleList(styles)
         self.last = nn.ConvTranspose2d(wide[-1], channels, 4, 2, 1)
+        coarser = wide[: -coarser_sizes(size) - 1 : -1] if growing else []
+        self.exits = nn.ModuleList([nn.Conv2d(come, channels, 1) for come in coarser])
         for style in styles:
             nn.init.zeros_(style.weight)
             nn.init.zeros_(style.bias)
 
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Write vectors (B, inputs), as images (B, C, H, W) before the last squashing."""
+    def forward(self, vectors: Tensor, coarse: float = 0.0) -> Tensor:
+        """Write vectors (B, inputs), as images (B, C, H, W) before the last squashing.
+
+        They are as coarse as `coarse` says, see `synthehr.models.image_growth`.
+        """
+        last = int(coarse)
         hidden = self.start(vectors).unflatten(1, (-1, self.side, self.side))
         hidden = self._styled(hidden.contiguous(memory_format=torch.channels_last), vectors, 0)
-        for level, step in enumerate(self.steps):
-            hidden = self._styled(step(hidden), vectors, level + 1)
-        return self.last(hidden)[:, :, : self.size, : self.size].float()
+        before = hidden
+        for level, step in enumerate(self.steps[: len(self.steps) - last + 1]):
+            before, hidden = hidden, self._styled(step(hidden), vectors, level + 1)
+        image = self._left(hidden, last)
+        if coarse > last:
+            halved = self._left(hidden if last == 0 else before, last + 1)
+            image = torch.lerp(image, doubled(halved), coarse - last)
+        side = -(-self.size // 2**last)
+        return image[:, :, :side, :side].float()
+
+    def _left(self, hidden: Tensor, level: int) -> Tensor:
+        return self.exits[level - 1](hidden) if level else self.last(hidden)
 
     def _styled(self, hidden: Tensor, vectors: Tensor, level: int) -> Tensor:
         scale, shift = self.styles[level](vectors)[:, :, None, None].chunk(2, dim=1)

@@ -61,6 +61,11 @@ def neighbours(sides: Sides, features: Features, synthetic: ImageRecords) -> She
     )
 
 
+def walks(images: NDArray[np.float32]) -> Sheet:
+    """Show drawn images and what lies between them, (n, steps, C, H, W) from 0 to 1."""
+    return Sheet("From one synthetic image to another, by the model", (), tuple(images), False)
+
+
 def suspects(sides: Sides, found: Memorised, synthetic: ImageRecords) -> Sheet:
     """Show the synthetic images nearest to a training image, each beside it."""
     chosen = np.argsort(found.distances, kind="stable")[: ROWS * 6]

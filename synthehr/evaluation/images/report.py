@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from synthehr.errors import ConfigError
-from synthehr.evaluation.images.results import ImageResults
+from synthehr.evaluation.images.results import ImageResults, Sheet
 from synthehr.evaluation.json_values import json_values
 from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.report import failures_of, figure_json
@@ -52,9 +52,10 @@ class ImageEvaluation:
         """The figures that count most: each is measured in the first features."""
         return tuple(metric for metric in self.rows if metric.column is None)
 
-    def joined(self, metric: Metric) -> ImageEvaluation:
-        """Add a figure that was measured elsewhere."""
-        return ImageEvaluation(replace(self.results, rows=(*self.results.rows, metric)))
+    def joined(self, metrics: Sequence[Metric], sheets: Sequence[Sheet]) -> ImageEvaluation:
+        """Add figures that were measured elsewhere, and images to look at."""
+        rows, shown = (*self.results.rows, *metrics), (*self.results.sheets, *sheets)
+        return ImageEvaluation(replace(self.results, rows=rows, sheets=shown))
 
     def __getitem__(self, key: str | tuple[str, str]) -> Metric:
         """Return the figure of this name, or of this name in these features.

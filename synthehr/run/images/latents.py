@@ -12,9 +12,11 @@ from torch import Tensor
 
 from synthehr.evaluation.images.ssim import ms_ssim
 from synthehr.io.images import ImageSource
+from synthehr.models.base import NOTHING_GIVEN
 from synthehr.models.image_base import stored
 from synthehr.run.images.artifact import ImageArtifact
 from synthehr.run.images.reading import seen
+from synthehr.seeds import SAMPLE, derived
 
 
 def embedded(artifact: ImageArtifact, source: ImageSource) -> NDArray[np.float32]:
@@ -49,11 +51,49 @@ def interpolated(artifact: ImageArtifact, source: ImageSource, steps: int) -> ND
     """
     pixels, codes = seen(artifact, source)
     latents = artifact.model.embed(pixels, codes)
-    share = torch.linspace(0.0, 1.0, steps)[None, :, None]
-    walk = torch.lerp(latents[:-1, None], latents[1:, None], share).flatten(0, 1)
-    told = codes[:-1].repeat_interleave(steps, dim=0)
-    images = _decoded(artifact, artifact.model.rebuild(walk, told))
+    images = _decoded(artifact, _walked(artifact, latents[:-1], latents[1:], codes[:-1], steps))
     return images.reshape(len(latents) - 1, steps, *images.shape[1:])
+
+
+def drawn_walks(artifact: ImageArtifact, n: int, steps: int, seed: int) -> NDArray[np.float32]:
+    """Walk from one drawn image to another that has the same columns, n times.
+
+    Returns
+    -------
+    ndarray of shape (n, steps, C, H, W), float32
+        From 0 to 1, without masks.
+
+    Raises
+    ------
+    ConfigError
+        If the model draws no images.
+    """
+    model, fields = artifact.model.eval(), artifact.encoder.fields
+    random = torch.Generator().manual_seed(derived(seed, SAMPLE))
+    with torch.no_grad():
+        codes = torch.zeros((n, 2, 0), dtype=torch.int64)
+        if model.columns is not None:
+            codes = model.columns.sample(n, NOTHING_GIVEN, random)
+        first, last = model.latents(n, random), model.latents(n, random)
+        images = _unit(_walked(artifact, first, last, codes, steps))
+    return images[:, : fields.channels - fields.masks].reshape(n, steps, -1, *images.shape[2:])
+
+
+def _walked(
+    artifact: ImageArtifact, first: Tensor, last: Tensor, codes: Tensor, steps: int
+) -> Tensor:
+    """Make images of steps between latents (N, Z), (N * steps, C, H, W) in [-1, 1].
+
+    The length of a latent changes evenly from one end to the other: what lies straight between
+    two draws of many numbers is shorter than any draw (White 2016, arXiv:1609.04468).
+    """
+    share = torch.linspace(0.0, 1.0, steps)[None, :, None]
+    straight = torch.lerp(first[:, None], last[:, None], share)
+    ends = [each.norm(dim=1)[:, None, None] for each in (first, last)]
+    length = torch.lerp(ends[0], ends[1], share)
+    straight *= length / straight.norm(dim=2, keepdim=True).clamp(min=1e-6)
+    told = codes.repeat_interleave(steps, dim=0)
+    return artifact.model.rebuild(straight.flatten(0, 1), told)
 
 
 class Compression(NamedTuple):
