@@ -1,7 +1,7 @@
 """The suite of images: draw, draw with masks, translate, repair, and how fast it learns.
 
-Each task runs in a process of its own (`images_child.py`), ours and the same nets in a plain
-PyTorch loop for the same number of seconds.
+Each task runs in a process of its own (`images_child.py`), ours, the same nets in a plain PyTorch
+loop and MONAI's nets for the same number of seconds.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ TASKS = (
     "generate:pneumoniamnist",
     "generate:medical_mnist64",
     "masks:hippocampus64",
+    "masks:nuclei64",
     "translate:pneumoniamnist:normal:pneumonia",
     "translate:medical_mnist64:HeadCT:BreastMRI",
     "repair:medical_mnist64:HeadCT",
     "speed:pneumoniamnist",
+    "race:medical_mnist64",
 )
-PLAIN = ("generate",)
-"""Kinds of tasks that the plain loop can do, too."""
+OTHERS = ("plain", "monai")
+DRAWING = ("generate", "masks")
+"""Kinds of tasks that the others can do, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class ImageTask:
             "data": self.task,
             "who": self.who,
             "seed": self.seed,
-            "rival": self.who == "plain",
+            "rival": self.who in OTHERS,
             "options": f"{self.seconds:g} s {self.options}".strip(),
         }
 
@@ -60,12 +63,13 @@ def plan(
         for task in tasks
         for seed in range(seeds)
         for one in who
-        if one != "plain" or task.split(":")[0] in PLAIN
+        if one not in OTHERS or task.split(":")[0] in DRAWING
     ]
 
 
 def run_task(job: ImageTask, places: Places, limit: float, *, shared: Path) -> Record:
     """Run one task; a failure is a record too."""
+    peers = [] if places.peers is None else ["--peers", places.peers]
     settings = [word for pair in job.options.split() for word in ("--set", pair)]
     child = run_child(
         [
@@ -76,6 +80,7 @@ def run_task(job: ImageTask, places: Places, limit: float, *, shared: Path) -> R
             *("--who", job.who),
             *("--seconds", str(job.seconds)),
             *("--seed", str(job.seed)),
+            *peers,
             *settings,
         ],
         limit=limit,
@@ -106,7 +111,8 @@ def image_table(records: Sequence[Record]) -> str:
 
 SHOWN = (
     "tstr_auroc", "conditional_correctness", "kid", "frechet", "coverage", "recall", "diversity",
-    "memorised", "dice", "kid_untranslated", "kid_real", "seen_as_target", "cycle_error", "psnr",
+    "memorised", "mask_dice", "mask_area", "kid_untranslated", "kid_real", "seen_as_target",
+    "cycle_error", "psnr",
     "psnr_mean", "psnr_diffusion", "psnr_rebuilt", "anomaly_auroc", "images_s", "plain_images_s",
-    "ratio", "sample_s_per_1000",
+    "ratio", "seconds_to_goal", "plain_seconds_to_goal", "goal", "sample_s_per_1000",
 )  # fmt: skip

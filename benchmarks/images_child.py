@@ -2,9 +2,9 @@
 
     python images_child.py TASK --data DIR --who synthehr --seconds 600 --seed 0
 
-Tasks: `generate:SET`, `masks:SET`, `translate:SET:FROM:TO`, `repair:SET:CLASS`, `speed:SET`.
-Who: `synthehr` (the model that fits the task), `plain` (the same nets in a plain loop), or the
-name of a model.
+Tasks: `generate:SET[:N]` (N images to learn from), `masks:SET`, `translate:SET:FROM:TO`,
+`repair:SET:CLASS`, `speed:SET`, `race:SET`. Who: `synthehr` (the model that fits the task), `plain`
+(the same nets in a plain loop), `monai` (MONAI's nets in its environment), or a model's name.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,10 +22,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from child import run_child
 from images_plain import BATCH, PlainGAN
-from images_sets import ImageSet, image_set, labels_of, of_class, records_of
+from images_race import race
+from images_sets import ImageSet, image_set, labels_of, of_class, records_of, some_of
+from quality import checked, last_json
 from synthehr import ImageSynthesizer
 from synthehr.evaluation.images.evaluate import evaluate_images
 from synthehr.evaluation.images.features import domain_classifier
@@ -35,6 +40,7 @@ from synthehr.io.images import ImageSource
 from synthehr.models.image_base import Images, stored
 from synthehr.models.image_compression import spread_into
 from synthehr.run.images.latents import reconstructed
+from synthehr.run.images.preparation import ImagePreparation
 from synthehr.run.images.reading import seen
 from synthehr.run.images.scoring import anomalies
 from synthehr.run.images.translating import translated
@@ -46,6 +52,7 @@ ROWS = (
     "memorised_pixels", "exact_copies", "dice",
 )  # fmt: skip
 Figures = dict[str, Any]
+HERE = Path(__file__).resolve().parent
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--who", default="synthehr")
     parser.add_argument("--seconds", type=float, default=900.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peers", type=Path, help="folder of the rivals' environments")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     options = parser.parse_args(arguments)
     kind, *words = options.task.split(":")
@@ -66,10 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def generate(images: ImageSet, words: list[str], options: argparse.Namespace) -> Figures:
     """Learn images, draw as many, and compare them with unseen ones."""
     usual = "image-cgan" if "label" in images.fitted.records.column_names else "image-gan"
-    drawn, told = _drawn(images.fitted, usual, options)
-    evaluation = evaluate_images(
-        records_of(images.fitted), drawn, records_of(images.unseen), seed=0
-    )
+    learned = some_of(images.fitted, int(words[0])) if words else images.fitted
+    drawn, told = _drawn(learned, usual, options)
+    told["learned_from"] = len(learned)
+    evaluation = evaluate_images(records_of(learned), drawn, records_of(images.unseen), seed=0)
     for metric in evaluation.metrics:
         told[metric.name] = metric.value
         told[f"{metric.name}_real"] = metric.ceiling
@@ -80,8 +88,8 @@ def _drawn(
     source: ImageSource, usual: str, options: argparse.Namespace
 ) -> tuple[ImageRecords, Figures]:
     """Fit a model for so many seconds, and draw as many images as it learned from."""
-    if options.who == "plain":
-        return _plainly_drawn(source, options)
+    if options.who in OTHERS:
+        return OTHERS[options.who](source, options)
     model = usual if options.who == "synthehr" else options.who
     synthesizer = _fitted(source, model, options)
     started = time.perf_counter()
@@ -115,22 +123,51 @@ def _fitted(source: ImageSource, model: str, options: argparse.Namespace) -> Ima
 def _plainly_drawn(
     source: ImageSource, options: argparse.Namespace
 ) -> tuple[ImageRecords, Figures]:
-    prepared = ImageSynthesizer("image-cgan", seed=options.seed).prepare(source, holdout=0.0)
-    fields = prepared.encoder.fields
-    plain = PlainGAN(fields, prepared.config, prepared.codes, options.seed)
+    prepared = _prepared(source, options)
+    plain = PlainGAN(prepared.encoder.fields, prepared.config, prepared.codes, options.seed)
     started = time.perf_counter()
     steps = plain.train(seconds=options.seconds)
     seconds = time.perf_counter() - started
-    codes = prepared.codes.codes.long()
-    drawn = stored(plain.draw(codes), fields.top).numpy()
-    labels = codes[:, 0, 0].numpy() if fields.columns else None
-    names = [] if labels is None else [str(x) for x in prepared.encoder.columns[0].levels]
-    order = np.argsort(names)
     told = {"fit_s": seconds, "steps": steps, "images_s": steps * BATCH / seconds}
-    if labels is not None:
-        labels = np.argsort(order)[labels].astype(np.int64)
-    made = ImageRecords(pixels=drawn, labels=labels, class_names=tuple(sorted(names)))
-    return made, told
+    drawn = stored(plain.draw(prepared.codes.codes.long()), prepared.encoder.fields.top)
+    return _in_records(prepared, drawn.numpy()), told
+
+
+def _drawn_by_monai(
+    source: ImageSource, options: argparse.Namespace
+) -> tuple[ImageRecords, Figures]:
+    """Let MONAI's nets learn and draw, in their own environment."""
+    prepared = _prepared(source, options)
+    codes = prepared.codes.codes
+    labels = codes[:, 0, 0] if codes.shape[2] else torch.zeros(len(codes))
+    with tempfile.TemporaryDirectory() as name:
+        given, made = Path(name) / "given.npz", Path(name) / "made.npz"
+        np.savez(given, images=prepared.codes.pixels.numpy(), labels=labels.numpy())
+        python = options.peers / "monai" / "bin" / "python"
+        words = ["--seconds", str(options.seconds), "--seed", str(options.seed)]
+        command = [python, HERE / "images_monai.py", given, made, *words]
+        child = checked(run_child(command, limit=2 * options.seconds + 600))
+        with np.load(made, allow_pickle=False) as file:
+            return _in_records(prepared, file["images"]), last_json(child)
+
+
+def _prepared(source: ImageSource, options: argparse.Namespace) -> ImagePreparation:
+    """Encode images as `image-cgan` would, with the settings of its nets."""
+    from synthehr.families import IMAGES
+    from synthehr.run.choices import settings_of
+
+    settings = settings_of("image-cgan", options.settings, family=IMAGES)
+    synthesizer = ImageSynthesizer("image-cgan", seed=options.seed, settings=settings)
+    return synthesizer.prepare(source, holdout=0.0)
+
+
+def _in_records(prepared: ImagePreparation, pixels: NDArray[Any]) -> ImageRecords:
+    """Give drawn images, one for the columns of each fitted one, to the evaluation."""
+    images, masks = prepared.encoder.raster.decode(pixels)
+    table = prepared.encoder.decode_columns(prepared.codes.codes.numpy(), np.random.default_rng(0))
+    labels, names = labels_of(table)
+    whole = None if masks is None else masks.astype(np.int64)
+    return ImageRecords(pixels=images, labels=labels, class_names=names, masks=whole)
 
 
 def translate(images: ImageSet, words: list[str], options: argparse.Namespace) -> Figures:
@@ -254,12 +291,14 @@ def _our_rate(prepared: Any, data: Images) -> float:
     return STEPS * BATCH / (time.perf_counter() - started)
 
 
+OTHERS = {"plain": _plainly_drawn, "monai": _drawn_by_monai}
 TASKS = {
     "generate": generate,
     "masks": generate,
     "translate": translate,
     "repair": repair,
     "speed": speed,
+    "race": race,
 }
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ class PlainGAN:
     def train(self, *, seconds: float = float("inf"), steps: int | None = None) -> int:
         """Train until the time or the steps are over; how many steps there were."""
         end, done = time.monotonic() + seconds, 0
+        self.generator.train()
+        self.critic.train()
         while True:
             for pixels, codes in self.loader:
                 if time.monotonic() >= end or done == steps:

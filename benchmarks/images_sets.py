@@ -130,6 +130,13 @@ def labels_of(records: pa.Table) -> tuple[NDArray[np.int64] | None, tuple[str, .
     return labels.astype(np.int64), tuple(str(name) for name in names)
 
 
+def some_of(source: ImageSource, n: int) -> ImageSource:
+    """Keep n images, or all where there are no more."""
+    chosen = np.zeros(len(source), dtype=bool)
+    chosen[np.random.default_rng(0).permutation(len(source))[:n]] = True
+    return source.take(chosen)
+
+
 def of_class(source: ImageSource, label: str) -> ImageSource:
     """Keep the images of one class, without the column of labels."""
     held = np.array([name == label for name in source.records["label"].to_pylist()])
