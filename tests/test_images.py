@@ -310,6 +310,20 @@ def test_records_with_a_column_of_images(
         (folder / "people.parquet").unlink()
 
 
+def test_the_schema_is_of_what_is_known_of_images(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "schema.json"
+    assert run(capsys, "schema", folder, "-o", target).code == 0
+    columns = json.loads(target.read_text())["columns"]
+    assert [column["name"] for column in columns] == ["label"]
+    model = tmp_path / "m.synthehr"
+    assert run(capsys, "fit", folder, "--schema", target, "-o", model, *WORDS).code == 0
+    alone = tmp_path / "alone.npz"
+    np.savez(alone, images=np.zeros((60, 16, 16), np.uint8))
+    assert "nothing is known" in refused(run(capsys, "schema", alone))
+
+
 def test_what_images_have_not_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,17 @@ def channels_last(net: nn.Module) -> None:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
+def laid_out(pixels: Tensor) -> Tensor:
+    """Lay images (B, C, H, W) out channels last.
+
+    Of one channel both layouts are the same memory, and what follows takes the strides' word.
+    """
+    n, channels, height, width = pixels.shape
+    if channels == 1:
+        return pixels.reshape(n, height, width, 1).permute(0, 3, 1, 2)
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
 class Spectral(nn.Module):
     """A convolution or linear map divided by its largest singular value, roughly.
 
