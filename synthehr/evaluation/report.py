@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from synthehr.errors import ConfigError
 from synthehr.evaluation import summary as plain
+from synthehr.evaluation.figures import (
+    failures_of,
+    figure_json,
+    figure_of,
+    html_text,
+    json_text,
+    named_estimates,
+)
 from synthehr.evaluation.json_values import json_values, significant
-from synthehr.evaluation.metric import Estimate, Metric
+from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.results import ColumnResult, Histogram, Pairs, Results
-from synthehr.evaluation.words import WATERMARK, number, reading, rounded
-from synthehr.io.atomic import check_target, write_text
+from synthehr.evaluation.words import WATERMARK, rounded
 
 if TYPE_CHECKING:
     from synthehr.schema.table import Schema
@@ -65,14 +68,7 @@ class Report:
         ConfigError
             If no figure of this name was measured.
         """
-        for metric in self.metrics:
-            if metric.name == name:
-                return metric
-        names = [metric.name for metric in self.metrics]
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"figures of this report: {', '.join(names)}"
-        hint = f"did you mean {near[0]}?" if near else hint
-        raise ConfigError(f"this report has no figure named {name!r}", hint=hint)
+        return figure_of(self.metrics, name)
 
     def summary(self) -> tuple[str, ...]:
         """Say in plain words, line by line, what is good and what gives the fake away."""
@@ -108,10 +104,7 @@ class Report:
         force : bool
             Overwrite an existing file.
         """
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        if path is not None:
-            write_text(path, text, force=force)
-        return text
+        return json_text(self.to_dict(), path, force=force)
 
     def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
         """Return the report as one self-contained page, and write it where a path is given.
@@ -125,12 +118,8 @@ class Report:
         """
         from synthehr.evaluation.page import render
 
-        if path is not None:
-            check_target(Path(path), force)
-        text = render(self.results, self.record or {}, self.schema)
-        if path is not None:
-            write_text(path, text, force=force)
-        return text
+        page = partial(render, self.results, self.record or {}, self.schema)
+        return html_text(page, path, force=force)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as values that JSON can hold."""
@@ -163,56 +152,6 @@ class Report:
             "seed": results.seed,
             "seconds": rounded(results.seconds),
         }
-
-
-def failures_of(figure: Callable[[str], Metric], limits: Mapping[str, float]) -> tuple[str, ...]:
-    """Say which figures, given by name, are on the wrong side of their limits."""
-    sentences = []
-    for name, limit in limits.items():
-        metric = figure(name)
-        if not math.isfinite(limit):
-            raise ConfigError(
-                f"the limit of {name} is not a finite number",
-                hint=f"write it as {name}=0.9",
-            )
-        sentences += _failure(metric, limit)
-    return tuple(sentences)
-
-
-def _failure(metric: Metric, limit: float) -> list[str]:
-    at_most = metric.better == "lower"
-    if metric.better == "ceiling":
-        at_most = metric.ceiling is None or limit >= metric.ceiling
-    value, end = metric.value, ""
-    if metric.section in ("privacy", "similarity"):
-        worse = metric.high if at_most else metric.low
-        if worse is not None and math.isfinite(worse):
-            value, end = worse, "the worse end of its interval, "
-    if math.isfinite(value) and (value <= limit if at_most else value >= limit):
-        return []
-    side, better = ("above", "at most") if at_most else ("below", "at least")
-    shown = f"{end}{number(value)}, is {side}" if end else f"{number(value)} is {side}"
-    sentence = f"{metric.name}: {shown} the limit ({better} {limit:g}"
-    if not math.isfinite(value):
-        sentence = f"{metric.name}: it has no finite value ({better} {limit:g}"
-    if metric.ceiling is not None and math.isfinite(metric.ceiling):
-        sentence += f"; real records score {number(metric.ceiling)}"
-    return [sentence + ")"]
-
-
-def figure_json(metric: Metric) -> dict[str, Any]:
-    """Lay a figure out but for its name, and say how it reads."""
-    values = metric._asdict()
-    del values["name"], values["column"]
-    return {"reading": reading(metric), **json_values(values)}
-
-
-def named_estimates(result: NamedTuple) -> dict[str, Any]:
-    """Lay an attack's result out by name, estimates too."""
-    return {
-        name: value._asdict() if isinstance(value, Estimate) else value
-        for name, value in result._asdict().items()
-    }
 
 
 def _histogram(histogram: Histogram) -> dict[str, Any]:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from synthehr.errors import ConfigError
+from synthehr.evaluation.figures import (
+    failures_of,
+    figure_json,
+    figure_of,
+    html_text,
+    json_text,
+    readings_in_words,
+)
 from synthehr.evaluation.images.results import ImageResults, Sheet
 from synthehr.evaluation.json_values import json_values
 from synthehr.evaluation.metric import Metric
-from synthehr.evaluation.report import failures_of, figure_json
 from synthehr.evaluation.words import (
-    READINGS,
     WATERMARK,
     count,
-    number,
-    reading,
     rounded,
-    title,
 )
-from synthehr.io.atomic import check_target, write_text
-from synthehr.schema.column import nearest
 
 FORMAT = "synthehr-image-report"
 VERSION = 1
@@ -65,14 +64,7 @@ class ImageEvaluation:
         ConfigError
             If it was not measured.
         """
-        name, column = (key, None) if isinstance(key, str) else key
-        for metric in self.rows:
-            if (metric.name, metric.column) == (name, column):
-                return metric
-        names = [metric.name for metric in self.metrics]
-        raise ConfigError(
-            f"this evaluation has no figure named {name!r}", hint=nearest(name, tuple(names))
-        )
+        return figure_of(self.rows, key)
 
     def summary(self) -> tuple[str, ...]:
         """Say line by line how far each figure is from what real images score."""
@@ -86,14 +78,8 @@ class ImageEvaluation:
             lines[0] += (
                 f" ({first.accuracy:.1%} right on unseen images, {first.chance:.1%} by chance)"
             )
-        for verdict, words in READINGS.items():
-            found = [metric for metric in self.metrics if reading(metric) == verdict]
-            if found:
-                lines += ["", words, *(f"  - {_sentence(metric)}" for metric in found)]
-        if results.not_measurable:
-            told = [f"  - {part}: {reason}" for part, reason in results.not_measurable]
-            lines += ["", "not measurable", *told]
-        return tuple(lines)
+        told = readings_in_words(self.metrics, results.not_measurable, "real images")
+        return (*lines, *told)
 
     def failures(self, limits: Mapping[str, float]) -> tuple[str, ...]:
         """Return one sentence for each figure that is on the wrong side of its limit.
@@ -122,10 +108,7 @@ class ImageEvaluation:
         force : bool
             Overwrite an existing file.
         """
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        if path is not None:
-            write_text(path, text, force=force)
-        return text
+        return json_text(self.to_dict(), path, force=force)
 
     def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
         """Return the evaluation as one self-contained page, and write it where a path is given.
@@ -141,12 +124,7 @@ class ImageEvaluation:
         """
         from synthehr.evaluation.images.page import render
 
-        if path is not None:
-            check_target(Path(path), force)
-        text = render(self.results)
-        if path is not None:
-            write_text(path, text, force=force)
-        return text
+        return html_text(partial(render, self.results), path, force=force)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as values that JSON can hold."""
@@ -171,8 +149,3 @@ class ImageEvaluation:
             "seed": results.seed,
             "seconds": rounded(results.seconds),
         }
-
-
-def _sentence(metric: Metric) -> str:
-    beside = "" if metric.ceiling is None else f"; real images {number(metric.ceiling)}"
-    return f"{title(metric.name)} ({metric.name}): {number(metric.value)}{beside}"

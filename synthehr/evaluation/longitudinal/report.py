@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from synthehr.errors import ConfigError
+from synthehr.evaluation.figures import (
+    failures_of,
+    figure_json,
+    figure_of,
+    html_text,
+    json_text,
+    named_estimates,
+    readings_in_words,
+)
 from synthehr.evaluation.json_values import json_values, significant
 from synthehr.evaluation.longitudinal.results import VisitResults
 from synthehr.evaluation.longitudinal.subgroups import VisitGroup
 from synthehr.evaluation.metric import Metric
-from synthehr.evaluation.report import failures_of, figure_json, named_estimates
 from synthehr.evaluation.words import (
-    READINGS,
     WATERMARK,
     count,
-    number,
-    reading,
     rounded,
-    title,
 )
-from synthehr.io.atomic import check_target, write_text
-from synthehr.schema.column import nearest
 
 FORMAT = "synthehr-visit-report"
 VERSION = 1
@@ -61,14 +61,7 @@ class VisitEvaluation:
         ConfigError
             If it was not measured.
         """
-        name, column = (key, None) if isinstance(key, str) else key
-        for metric in self.rows:
-            if (metric.name, metric.column) == (name, column):
-                return metric
-        names = [metric.name for metric in self.metrics]
-        raise ConfigError(
-            f"this evaluation has no figure named {name!r}", hint=nearest(name, tuple(names))
-        )
+        return figure_of(self.rows, key)
 
     def summary(self) -> tuple[str, ...]:
         """Say line by line how far each figure is from what real visits score."""
@@ -77,14 +70,8 @@ class VisitEvaluation:
             f"{count(results.patients[1])} synthetic patients ({count(results.visits[1])} visits) "
             f"beside {count(results.patients[0])} real ones"
         ]
-        for verdict, words in READINGS.items():
-            found = [metric for metric in self.metrics if reading(metric) == verdict]
-            if found:
-                lines += ["", words, *(f"  - {_sentence(metric)}" for metric in found)]
-        if results.not_measurable:
-            told = [f"  - {part}: {reason}" for part, reason in results.not_measurable]
-            lines += ["", "not measurable", *told]
-        return tuple(lines)
+        told = readings_in_words(self.metrics, results.not_measurable, "real visits")
+        return (*lines, *told)
 
     def failures(self, limits: Mapping[str, float]) -> tuple[str, ...]:
         """Return one sentence for each figure that is on the wrong side of its limit.
@@ -113,10 +100,7 @@ class VisitEvaluation:
         force : bool
             Overwrite an existing file.
         """
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        if path is not None:
-            write_text(path, text, force=force)
-        return text
+        return json_text(self.to_dict(), path, force=force)
 
     def to_html(self, path: str | PathLike[str] | None = None, force: bool = False) -> str:
         """Return the evaluation as one self-contained page, and write it where a path is given.
@@ -130,12 +114,7 @@ class VisitEvaluation:
         """
         from synthehr.evaluation.longitudinal.page import render
 
-        if path is not None:
-            check_target(Path(path), force)
-        text = render(self.results)
-        if path is not None:
-            write_text(path, text, force=force)
-        return text
+        return html_text(partial(render, self.results), path, force=force)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as values that JSON can hold."""
@@ -194,11 +173,6 @@ def write_visit_report(
         Overwrite an existing file.
     """
     evaluation.to_html(path, force)
-
-
-def _sentence(metric: Metric) -> str:
-    beside = "" if metric.ceiling is None else f"; real visits {number(metric.ceiling)}"
-    return f"{title(metric.name)} ({metric.name}): {number(metric.value)}{beside}"
 
 
 def _group(group: VisitGroup) -> dict[str, Any]:
