@@ -87,6 +87,8 @@ def measure_pairs(
     *,
     rows: int,
     multiplier: float,
+    columns: Sequence[tuple[int, int]] | None = None,
+    most: int = MOST_PAIRS,
 ) -> tuple[PairMarginals, Entry]:
     """Count pairs of columns over coarse cells, with noise.
 
@@ -102,6 +104,10 @@ def measure_pairs(
         The number of patients, in public.
     multiplier : float
         Noise multiplier of all of this together.
+    columns : sequence of pairs of int, optional
+        Which pairs may be counted; by default all.
+    most : int
+        So many are counted at most, but for one for each column.
 
     Returns
     -------
@@ -112,8 +118,8 @@ def measure_pairs(
     weights = np.ones(len(tokens))
     if patients is not None:
         weights = 1.0 / np.bincount(patients)[patients]
-    columns = tuple(combinations(range(len(fields)), 2))
-    wanted = min(len(columns), most_pairs(len(fields), rows, multiplier))
+    columns = tuple(combinations(range(len(fields)), 2) if columns is None else columns)
+    wanted = min(len(columns), most_pairs(len(fields), rows, multiplier, most))
     most = most_cells(wanted, rows, multiplier)
     cells = tuple(coarse_cells(field, most) for field in fields)
     sizes = [int(each.max()) + 1 for each in cells]
@@ -142,7 +148,7 @@ def measure_pairs(
     return pairs, Entry(what, Gaussian(noise_multiplier=multiplier))
 
 
-def most_pairs(columns: int, rows: int, multiplier: float) -> int:
+def most_pairs(columns: int, rows: int, multiplier: float, most: int = MOST_PAIRS) -> int:
     """Choose how many pairs are counted: all would drown in noise where patients are few.
 
     Parameters
@@ -153,6 +159,8 @@ def most_pairs(columns: int, rows: int, multiplier: float) -> int:
         The number of patients, in public.
     multiplier : float
         Noise multiplier of all pairs together.
+    most : int
+        The most where there is next to no noise.
 
     Returns
     -------
@@ -160,7 +168,7 @@ def most_pairs(columns: int, rows: int, multiplier: float) -> int:
         At least one for each column.
     """
     bearable = math.floor((MOST_NOISE_OF_PAIRS * rows / multiplier) ** 2)
-    return min(max(bearable, columns), max(columns, MOST_PAIRS))
+    return min(max(bearable, columns), max(columns, most))
 
 
 def most_cells(pairs: int, rows: int, multiplier: float) -> int:

@@ -18,6 +18,7 @@ from synthehr.io import Source
 from synthehr.io.visits import VisitTable
 from synthehr.models.sequence_base import SequenceModel, Sequences
 from synthehr.modes.constraints import NO_RULES, Rules
+from synthehr.privacy.windows import Windows
 from synthehr.run.choices import Options, sequence_class
 from synthehr.run.lawful import learned_rules, learned_schema, monotone, rule_warnings
 from synthehr.run.memory import check_memory
@@ -48,10 +49,13 @@ class PrivateVisits(NamedTuple):
         As for tables; records are what patients have once.
     course : Sequences
         Patients that hold what was measured of columns and of numbers of visits, and nobody's.
+    windows : Windows
+        What was measured of visits beside what was last seen before them.
     """
 
     part: PrivatePart
     course: Sequences
+    windows: Windows
 
 
 @dataclass(frozen=True, kw_only=True)

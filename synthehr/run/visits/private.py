@@ -2,28 +2,34 @@
 
 Public is also how many visits of a patient count, which columns patients have once, and between
 which bounds time lies. What patients have once is learned as any table is. Of visits their
-numbers and their columns are measured; how they follow each other is learned by DP-SGD.
+numbers, their columns, and pairs of columns of visits and of what was last seen before them are
+measured. Patients are made up from that, and learned; what is left is learned by DP-SGD.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from synthehr.config import apply
+from synthehr.config import TrainConfig, apply
 from synthehr.errors import ConfigError
 from synthehr.io import Source
 from synthehr.io.visits import VisitTable
+from synthehr.models.autoregressive import Autoregressive
+from synthehr.models.base import NOTHING_GIVEN
 from synthehr.models.sequence_base import Sequences
-from synthehr.privacy.ledger import Ledger
+from synthehr.models.visit_learning import draw_static
+from synthehr.privacy.ledger import Entry, Ledger
 from synthehr.privacy.matching import match
 from synthehr.privacy.measure import domains_of
-from synthehr.privacy.pairs import measure_pairs
+from synthehr.privacy.pairs import PairMarginals, measure_pairs
 from synthehr.privacy.plan import planned, private_training
 from synthehr.privacy.visits import SequenceSlots, rehearse_visits
+from synthehr.privacy.windows import Windows, made_up_course, measure_windows, window_codes
 from synthehr.run.choices import Options, sequence_class
 from synthehr.run.declared import (
     ENCODING,
@@ -36,7 +42,7 @@ from synthehr.run.declared import (
 from synthehr.run.memory import check_memory
 from synthehr.run.preparation import PrivatePart
 from synthehr.run.private import accounted_training
-from synthehr.run.visits.measured import first_visits, measure_visits, parts_of
+from synthehr.run.visits.measured import MadeUp, first_visits, measure_visits, parts_of
 from synthehr.run.visits.preparation import (
     PrivateVisits,
     SequencePreparation,
@@ -46,11 +52,18 @@ from synthehr.run.visits.preparation import (
 )
 from synthehr.schema.table import Schema
 from synthehr.seeds import ENCODER, RESAMPLING, TRAINING, derived, generator
-from synthehr.train import Callback, History, Runtime
+from synthehr.train import Callback, History, Runtime, train
 from synthehr.train.runtime import mix
 
 LAYOUTS = ("long", "two-tables")
 """Layouts whose columns the schema names; those of others are found among the records."""
+
+PAIRS_OF_ONCE = 0.25
+"""Share of the pairs' budget for columns that patients have once; windows have the rest."""
+MOST_FOLLOWED = 1 << 13
+"""Patients that are made up of windows, at most."""
+FOLLOWING = 4
+"""Plain steps on made-up patients, in rounds' worth; no record is looked at in them."""
 
 CODING = replace(ENCODING, bins=32, discrete_values=32)
 """Fewer tokens than tables have: every one is a weight that is noised step by step."""
@@ -110,16 +123,15 @@ def prepare_private_visits(
     )
     encoder = made_up.encoder
     codes = Sequences.of(encoder.encode(table, starts))
-    tokens, noise = codes.static[:, 0].numpy(), plan.pairs.noise_multiplier
-    pairs, of_pairs = measure_pairs(
-        tokens, encoder.fields.static, None, rows=budget.patients, multiplier=noise
+    pairs, windows, of_pairs = _measured_pairs(
+        codes, made_up, rows=budget.patients, multiplier=plan.pairs.noise_multiplier
     )
     model, config = built_sequences(encoder.fields, budget.patients, options)
     plan = replace(plan, looks=rehearse_visits(model, encoder.fields))
     part = PrivatePart(
         plan=plan,
         config=privacy,
-        ledger=ledger.charged(*made_up.entries, of_pairs),
+        ledger=ledger.charged(*made_up.entries, *of_pairs),
         pairs=pairs,
         made_up=made_up.course.static.numpy(),
     )
@@ -135,10 +147,29 @@ def prepare_private_visits(
         training=training,
         options=options,
         warnings=(),
-        private=PrivateVisits(part, made_up.course),
+        private=PrivateVisits(part, made_up.course, windows),
     )
     check_memory(prepared.memory, 16)
     return prepared
+
+
+def _measured_pairs(
+    codes: Sequences, made_up: MadeUp, *, rows: int, multiplier: float
+) -> tuple[PairMarginals, Windows, tuple[Entry, ...]]:
+    """Measure pairs of what patients have once, and of windows of visits, by shares of a budget."""
+    fields = made_up.encoder.fields
+    share = PAIRS_OF_ONCE if len(fields.static) > 1 else 0.0
+    pairs, of_once = measure_pairs(
+        codes.static[:, 0].numpy(),
+        fields.static,
+        None,
+        rows=rows,
+        multiplier=multiplier / math.sqrt(share) if share else math.inf,
+    )
+    windows, of_windows = measure_windows(
+        codes, made_up.course, fields, rows=rows, multiplier=multiplier / math.sqrt(1 - share)
+    )
+    return pairs, windows, (of_once, of_windows) if share else (of_windows,)
 
 
 def train_private_visits(
@@ -174,6 +205,7 @@ def train_private_visits(
             )
 
     settle(part.config.rounds, 2e-3, mix(seed, 0))
+    _follow(prepared, runtime, callbacks, mix(seed, 3))
     codes = prepared.codes.to(runtime.device)
     history = accounted_training(
         model,
@@ -191,6 +223,51 @@ def train_private_visits(
     settle(1, 1e-3, mix(seed, 1))
     model.cpu().settle(random.manual_seed(mix(seed, 2)))
     return history, part.planned()
+
+
+def _follow(
+    prepared: SequencePreparation, runtime: Runtime, callbacks: Sequence[Callback], seed: int
+) -> None:
+    """Let the model learn how visits follow each other from patients made up of windows."""
+    private, model, fields = prepared.private, prepared.model, prepared.encoder.fields
+    assert private is not None
+    part, table = private.part, private.windows.fields
+    config = Autoregressive.sized(table, part.ledger.public_patients, {"factors": 0})
+    follower = Autoregressive.build(table, config)
+    match(
+        follower,
+        table,
+        private.windows.pairs,
+        window_codes(fields, private.course).short(),
+        rounds=part.config.rounds,
+        steps=part.config.round_steps,
+        drawn=2 * part.ledger.public_patients,
+        learning_rate=2e-3,
+        seed=mix(seed, 0),
+        runtime=runtime,
+        callbacks=callbacks,
+    )
+    model.cpu()
+    random = torch.Generator().manual_seed(mix(seed, 1))
+    n = min(part.ledger.public_patients, MOST_FOLLOWED)
+    static = draw_static(model.static, n, NOTHING_GIVEN, random)
+    course = made_up_course(follower.cpu(), fields, static, private.course.lengths[:n], random)
+    training = TrainConfig(
+        steps=FOLLOWING * part.config.round_steps,
+        batch_size=64,
+        learning_rate=2e-3,
+        warmup=20,
+        ema=0.99,
+    )
+    train(
+        model,
+        course,
+        course.nobody(),
+        training,
+        seed=mix(seed, 2),
+        runtime=runtime,
+        callbacks=callbacks,
+    )
 
 
 def check_static(visits: VisitTable, static: Sequence[str] | None) -> None:
