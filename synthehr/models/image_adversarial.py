@@ -250,7 +250,7 @@ def game_training(n_images: int, size: int) -> TrainConfig:
     return TrainConfig(
         steps=steps if size <= LARGEST_WIDE else steps // 2,
         batch_size=64,
-        learning_rate=4e-4,
+        learning_rate=4e-4 if size <= LARGEST_WIDE else 8e-4,
         betas=(0.0, 0.99),
         schedule="constant",
         warmup=100,
