@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def generate(images: ImageSet, words: list[str], options: argparse.Namespace) -> Figures:
     """Learn images, draw as many, and compare them with unseen ones."""
     usual = "image-cgan" if "label" in images.fitted.records.column_names else "image-gan"
+    if images.fitted.layout.mask_place:
+        usual = "image-vae"
     learned = some_of(images.fitted, int(words[0])) if words else images.fitted
     drawn, told = _drawn(learned, usual, options)
     told["learned_from"] = len(learned)
