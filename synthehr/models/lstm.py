@@ -121,8 +121,8 @@ class LSTM(SequenceModel):
             "own_share": 1.0,
             "forgetting": 0.0,
         },
-        "train": {"steps": 800, "batch_size": 512},
-        "privacy": {"marginals": 0.5},
+        "train": {"steps": 200, "batch_size": 512},
+        "privacy": {"marginals": 0.8, "rounds": 6},
     }
     private_only: ClassVar[Mapping[str, Any]] = {
         # Norms are taken layer by layer, and shared slopes are no layer.
