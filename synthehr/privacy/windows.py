@@ -83,7 +83,8 @@ def measure_windows(
     """
     table = window_fields(fields, made_up)
     once, each = len(fields.static), len(fields.visits)
-    # A column as it was last seen is asked for beside itself alone: nothing says more of it.
+    # What was last seen is asked for beside the same column alone: other pairs would cost noise,
+    # and say little that this and the visit's own pairs do not.
     asked = [
         (a, b)
         for a, b in combinations(range(len(table)), 2)
