@@ -247,12 +247,13 @@ def game_width(size: int) -> int:
 def game_training(n_images: int, size: int) -> TrainConfig:
     """Choose the budget by the number of images, and their size."""
     steps = min(30_000, max(3_000, 150 * n_images // 64))
+    small = size <= LARGEST_WIDE
     return TrainConfig(
-        steps=steps if size <= LARGEST_WIDE else steps // 2,
+        steps=steps if small else steps // 2,
         batch_size=64,
-        learning_rate=4e-4 if size <= LARGEST_WIDE else 8e-4,
+        learning_rate=4e-4 if small else 8e-4,
         betas=(0.0, 0.99),
-        schedule="constant",
+        schedule="constant" if small else "cosine",
         warmup=100,
         ema=0.998,
         clip=0.0,
