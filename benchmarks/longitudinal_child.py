@@ -59,6 +59,7 @@ def main() -> None:
         private = {
             "privacy": privacy(epsilon=options.epsilon, delta=DELTA, public_rows=patients),
             "schema": public_schema(options.train.parent, options.patient, options.time),
+            "static": constants(options.train.parent, options.patient, options.time),
         }
     started = time.perf_counter()
     model = synthesizer(options.model, seed=options.seed, settings=settings_of(options.options))
@@ -85,6 +86,15 @@ def public_schema(split: Path, patient: str, when: str) -> Any:
     tables = [pq.read_table(split / f"{name}.parquet") for name in ("train", "test")]
     inferred = infer(tables[0], patient=patient, time=when, pii="keep").to_json()
     return Schema.from_json(declared(inferred, tables))
+
+
+def constants(split: Path, patient: str, when: str) -> list[str]:
+    """Columns that no patient of either half of a public data set changes."""
+    halves = [pd.read_parquet(split / f"{name}.parquet") for name in ("train", "test")]
+    counted = [half.groupby(patient).nunique(dropna=False).max() for half in halves]
+    changes = pd.concat(counted, axis=1)
+    once = changes.max(axis=1) == 1
+    return [str(name) for name in once.index[once] if name != when]
 
 
 def peak_mib() -> int:
