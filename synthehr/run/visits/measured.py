@@ -86,6 +86,11 @@ class VisitParts(NamedTuple):
         """Number of histograms that are asked for."""
         return self.once.questions + self.each.questions
 
+    @property
+    def once_columns(self) -> int:
+        """Number of columns that patients have once, in public."""
+        return len(self.once.domains) - 2
+
 
 class MadeUp(NamedTuple):
     """What was measured, as patients that are nobody.
@@ -231,7 +236,7 @@ def measure_visits(
     entries = (
         replace(
             once.entry,
-            what=f"one-way marginals of {len(parts.once.domains) - 2} columns that patients have "
+            what=f"one-way marginals of {parts.once_columns} columns that patients have "
             "once, numbers and spans of visits",
         ),
         replace(each.entry, what=f"{each.entry.what} of visits"),

@@ -124,7 +124,11 @@ def prepare_private_visits(
     encoder = made_up.encoder
     codes = Sequences.of(encoder.encode(table, starts))
     pairs, windows, of_pairs = _measured_pairs(
-        codes, made_up, rows=budget.patients, multiplier=plan.pairs.noise_multiplier
+        codes,
+        made_up,
+        rows=budget.patients,
+        multiplier=plan.pairs.noise_multiplier,
+        share=PAIRS_OF_ONCE if parts.once_columns > 1 else 0.0,
     )
     model, config = built_sequences(encoder.fields, budget.patients, options)
     plan = replace(plan, looks=rehearse_visits(model, encoder.fields))
@@ -154,11 +158,10 @@ def prepare_private_visits(
 
 
 def _measured_pairs(
-    codes: Sequences, made_up: MadeUp, *, rows: int, multiplier: float
+    codes: Sequences, made_up: MadeUp, *, rows: int, multiplier: float, share: float
 ) -> tuple[PairMarginals, Windows, tuple[Entry, ...]]:
-    """Measure pairs of what patients have once, and of windows of visits, by shares of a budget."""
+    """Measure pairs of what patients have once with a share, and of windows with what is left."""
     fields = made_up.encoder.fields
-    share = PAIRS_OF_ONCE if len(fields.static) > 1 else 0.0
     pairs, of_once = measure_pairs(
         codes.static[:, 0].numpy(),
         fields.static,
