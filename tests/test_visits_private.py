@@ -138,6 +138,7 @@ def test_how_visits_follow_each_other_is_learned_from_windows() -> None:
     assert frame["lab"].corr(before) > 0.3
 
 
+@pytest.mark.slow
 def test_numbers_of_visits_are_near_the_real_ones() -> None:
     course = fitted().prepare(visits(), declared(), privacy=PRIVACY, **NAMES).private
     assert course is not None
