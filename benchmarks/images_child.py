@@ -46,11 +46,6 @@ from synthehr.run.images.scoring import anomalies
 from synthehr.run.images.translating import translated
 from synthehr.train import find_runtime, train
 
-ROWS = (
-    "tstr_auroc", "tstr_accuracy", "conditional_correctness", "frechet", "kid", "precision",
-    "density", "recall", "coverage", "sliced_wasserstein", "diversity", "memorised",
-    "memorised_pixels", "exact_copies", "dice",
-)  # fmt: skip
 Figures = dict[str, Any]
 HERE = Path(__file__).resolve().parent
 
