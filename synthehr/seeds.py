@@ -9,7 +9,7 @@ import numpy as np
 from synthehr.errors import ConfigError
 
 SPLIT, ENCODER, WEIGHTS, TRAINING, SAMPLE = range(5)
-CHECK, IMPUTATION, REBALANCING, PARITY, RESAMPLING, FORECAST = range(5, 11)
+CHECK, IMPUTATION, REBALANCING, PARITY, RESAMPLING, FORECAST, ANCHORS = range(5, 12)
 """Streams of randomness that share nothing but the seed."""
 
 _FRESH_BITS = 53

@@ -279,7 +279,7 @@ class Synthesizer:
         to: float | Mapping[str, float] = 0.5,
         *,
         allow_few: bool = False,
-        guidance: float = 0.0,
+        keep: float | None = None,
         seed: int | None = None,
     ) -> Rebalanced:
         """Add records of rare classes to a table, see `synthehr.run.rebalancing.rebalance`."""
@@ -290,7 +290,7 @@ class Synthesizer:
         table, chosen = read(data).table, settled(seed)
         self.last_seed = chosen
         return rebalance(
-            self.artifact, table, target, to, seed=chosen, allow_few=allow_few, guidance=guidance
+            self.artifact, table, target, to, seed=chosen, allow_few=allow_few, keep=keep
         )
 
     def predict_proba(self, data: Any, column: str) -> pd.DataFrame:

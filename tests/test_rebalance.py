@@ -66,15 +66,38 @@ def test_rare_classes_grow_to_the_ratio_and_real_records_stay() -> None:
     assert added["crp"].isna().any()
 
 
-def test_guidance_moves_added_records_towards_what_sets_their_class_apart() -> None:
-    def crp(guidance: float) -> float:
-        frame = balanced(guidance=guidance).table.to_pandas()
-        return float(frame["crp"][frame["synthetic"]].mean())
+def test_added_records_keep_cells_of_real_ones_of_their_class() -> None:
+    labs = np.random.default_rng(4).normal(size=(1_000, 8))
+    frame = pd.DataFrame(labs, columns=[f"lab {k}" for k in range(8)])
+    frame["diagnosis"] = np.where(np.arange(1_000) < 100, "sepsis", "none")
+    quick = {"train": {"steps": 60, "batch_size": 128}}
+    model = Synthesizer(seed=0, settings=quick).fit(frame)
 
-    plain, guided, more = crp(0.0), crp(0.75), crp(2.0)
-    assert plain < guided < more
-    with pytest.raises(ConfigError, match="--guidance"):
-        balanced(guidance=-1.0)
+    def agreeing(keep: float | None) -> float:
+        """Most labs that an added record shares with one real patient of the class; mean."""
+        found = model.rebalance(frame, "diagnosis", keep=keep, seed=0).table.to_pandas()
+        added = found[found["synthetic"]].to_numpy()[:, :8].astype(float)
+        return float((np.abs(added[:, None] - labs[:100]) < 0.05).sum(2).max(1).mean())
+
+    alone, around, close = (agreeing(keep) for keep in (0.0, 0.5, 0.75))
+    assert alone + 0.5 < around < close - 0.5
+    assert agreeing(None) == around
+    for wrong in (-0.1, 1.0):
+        with pytest.raises(ConfigError, match="--keep"):
+            balanced(keep=wrong)
+
+
+def test_patients_take_turns_as_those_around_whom_records_are_added() -> None:
+    """A patient with many records is not what the class looks like."""
+    frame = patients(1_500, 3, rare=0.1)
+    frame["patient"] = np.arange(len(frame))
+    ill = frame.index[frame["diagnosis"] == "sepsis"]
+    many = pd.concat([frame.loc[ill[:1]].assign(age=89)] * 400)
+    table = pa.Table.from_pandas(pd.concat([frame, many]), preserve_index=False)
+    model = Synthesizer(seed=0, settings=QUICK).fit(table, patient="patient")
+    grown = rebalance(model.artifact, table, "diagnosis", {"sepsis": 1_500}, seed=0, keep=0.9)
+    added = grown.table.to_pandas().query("synthetic")
+    assert (added["age"] > 85).mean() < 0.3
 
 
 def test_weights_and_the_prior_say_what_was_there() -> None:

@@ -39,12 +39,14 @@ def rebalance(
         bool,
         typer.Option("--allow-few", help="Grow classes that fewer than 20 patients hold, too."),
     ] = False,
-    guidance: Annotated[
-        float,
+    keep: Annotated[
+        float | None,
         typer.Option(
-            "--guidance", help="How far they are moved towards what sets their class apart."
+            "--keep",
+            help="Chance that a cell of the real record stays around which one is added; 0: drawn "
+            "from the model alone. By default 0.5, and 0 under differential privacy.",
         ),
-    ] = 0.0,
+    ] = None,
     seed: options.Seed = None,
     reading: options.Read = None,
     force: options.Force = False,
@@ -63,7 +65,7 @@ def rebalance(
     settled_seed, size = settled(seed), size_of(to)
     source = read_table(table, reading)
     balanced = _balanced(
-        model, source.table, options.names(target), size, settled_seed, allow_few, guidance
+        model, source.table, options.names(target), size, settled_seed, allow_few, keep
     )
     for warning in source.warnings:
         say(f"warning: {warning}", quiet=quiet)
@@ -93,7 +95,7 @@ def _balanced(
     size: float | dict[str, float],
     seed: int,
     allow_few: bool,
-    guidance: float,
+    keep: float | None,
 ) -> Rebalanced:
     from synthehr.artifact import family_at, load, load_sequences
     from synthehr.families import VISITS
@@ -101,11 +103,14 @@ def _balanced(
     from synthehr.run.visits.rebalancing import rebalance_patients
 
     if family_at(model) is VISITS:
+        if keep:
+            raise ConfigError(
+                "--keep is for records, and added patients with visits are drawn whole",
+                hint="leave --keep out",
+            )
         visits = load_sequences(model)
         return rebalance_patients(visits, table, targets, size, seed=seed, allow_few=allow_few)
-    return rebalance(
-        load(model), table, targets, size, seed=seed, allow_few=allow_few, guidance=guidance
-    )
+    return rebalance(load(model), table, targets, size, seed=seed, allow_few=allow_few, keep=keep)
 
 
 def figures(balanced: Rebalanced) -> dict[str, Any]:

@@ -47,8 +47,9 @@ class SynthResampler(BaseEstimator):
         Settings that differ from the defaults, as in `synthehr.Synthesizer`.
     allow_few : bool
         Whether classes of fewer than 20 records may grow.
-    guidance : float
-        How far added records are moved towards what sets their class apart; 0: not at all.
+    keep : float, optional
+        The chance with which a cell of a real record stays, around which a record is added, in
+        [0, 1); 0: none, and None: .5, where the model can.
     random_state : int, RandomState or None
         Seed of the fit and of what is drawn.
 
@@ -75,14 +76,14 @@ class SynthResampler(BaseEstimator):
         model: str = "auto",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         allow_few: bool = False,
-        guidance: float = 0.0,
+        keep: float | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.sampling_strategy = sampling_strategy
         self.model = model
         self.settings = settings
         self.allow_few = allow_few
-        self.guidance = guidance
+        self.keep = keep
         self.random_state = random_state
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:
@@ -136,7 +137,7 @@ class SynthResampler(BaseEstimator):
             sizes,
             seed=seed,
             allow_few=self.allow_few,
-            guidance=self.guidance,
+            keep=self.keep,
         )
         found = to_pandas(balanced.table, source.pandas_types)
         of_record = np.searchsorted(names, found[column].to_numpy(dtype=names.dtype))

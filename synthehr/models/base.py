@@ -123,16 +123,12 @@ class Given:
     of_visits : Legal or None
         The same for the visits of a patient; its columns are those that patients have once,
         then those of visits. A model may leave it unheeded.
-    guidance : float
-        How far records are moved towards what the known cells, and nothing else, speak for;
-        0 draws them as they were learned. Likewise only for native conditions.
     """
 
     codes: Tensor | None = None
     allowed: Mapping[int, Tensor] = field(default_factory=dict)
     legal: Legal | None = None
     of_visits: Legal | None = None
-    guidance: float = 0.0
 
     @property
     def is_open(self) -> bool:

@@ -13,7 +13,6 @@ Rubin 1987, doi:10.1080/01621459.1987.10478461).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,23 +29,6 @@ SETTLING_RECORDS = 4096
 SETTLING_ROUNDS = 5
 PSEUDO_COUNT = 10.0
 """Added to both counts in raking, so that a rare token does not follow the noise of few draws."""
-
-
-class Guide(NamedTuple):
-    """The same records without what was given, and how far to move away from them.
-
-    Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598), column by column: the
-    given cells count (1 + strength) times.
-    """
-
-    free: Partial
-    strength: float
-
-    def sharpened(self, network: AnyOrderNetwork, column: int, logits: Tensor) -> Tensor:
-        """Move logits, (n, size), away from those without the given cells."""
-        hidden = network.body(self.free.first)
-        free = network.token_logits(hidden, column, self.free.added(network, column))
-        return logits + self.strength * (logits.log_softmax(1) - free.log_softmax(1))
 
 
 def draw_records(
@@ -81,15 +63,8 @@ def draw_records(
             drawn = other if candidate == 0 else _choose(drawn, other, generator)
         partial = drawn
     order = range(len(fields)) if given.legal is None else given.legal.order
-    guide = None
-    if given.guidance and given.codes is not None:
-        guide = Guide(start(network, fields, n, NOTHING_GIVEN), given.guidance)
     for column in order:
-        is_open = ~partial.known[:, column]
-        _draw(network, partial, column, generator, legal=given.legal, guide=guide)
-        if guide is not None and bool(is_open.any()):
-            guide.free.codes[:, :, column] = partial.codes[:, :, column]
-            reveal(network, guide.free, column, is_open)
+        _draw(network, partial, column, generator, legal=given.legal)
     return partial.codes
 
 
@@ -157,7 +132,6 @@ def _draw(
     forced: Tensor | None = None,
     last_layer: Tensor | None = None,
     legal: Legal | None = None,
-    guide: Guide | None = None,
 ) -> None:
     """Draw one column in the rows in which it is unknown."""
     rows = ~partial.known[:, column]
@@ -165,8 +139,6 @@ def _draw(
         return
     hidden: Tensor = network.body(partial.first) if last_layer is None else last_layer
     logits = network.token_logits(hidden, column, partial.added(network, column))
-    if guide is not None:
-        logits = guide.sharpened(network, column, logits)
     drawn_from, log_chance = logits, torch.zeros_like(partial.log_chance)
     log_share = torch.zeros(logits.shape[1], device=logits.device)
     if allowed is not None:

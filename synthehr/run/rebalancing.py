@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from synthehr.artifact import Artifact
 from synthehr.encode.axis import combined
 from synthehr.encode.identifier import IdColumn, Rows
-from synthehr.encode.rare import holders
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError
 from synthehr.kernels import compute
+from synthehr.models.base import Given
 from synthehr.modes.classes import RATIO, classes_of, refuse_few, to_add
 from synthehr.modes.given import wished
-from synthehr.modes.holes import Holes, known_codes, put_in
+from synthehr.modes.holes import put_in
 from synthehr.modes.prior import PriorCorrection
+from synthehr.run.anchors import Anchors, settled_keep
+from synthehr.run.copies import CopyGuard
 from synthehr.run.drawing import draw
 from synthehr.schema.column import shown
 from synthehr.seeds import REBALANCING, derived, generator
@@ -30,8 +32,6 @@ MARK = "synthetic"
 """The column that says which records were added."""
 ROUNDS = 5
 """How often copies are drawn anew before they are left out."""
-COPIED = 10
-"""A record that so many patients share is nobody's."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,13 @@ def rebalance(
     *,
     seed: int,
     allow_few: bool = False,
-    guidance: float = 0.0,
+    keep: float | None = None,
 ) -> Rebalanced:
     """Add records of rare classes, drawn under the condition that they are in the class.
 
-    Where a column names the patient, whole patients are added, with identifiers that nobody
-    in the table has, and records as many as patients have.
+    Each is drawn around a real record of its class, some cells of which stay. Where a column
+    names the patient, whole patients are added, with identifiers that nobody in the table has,
+    and records as many as patients have.
 
     Parameters
     ----------
@@ -92,9 +93,10 @@ def rebalance(
         Equal seeds give equal records.
     allow_few : bool
         Whether classes of fewer than 20 patients may grow.
-    guidance : float
-        How far added records are moved towards what sets their class apart; 0 draws them as
-        they were learned. Only the default model knows how to.
+    keep : float, optional
+        The chance with which a cell of the real record stays, in [0, 1), a number to within
+        its part; 0 draws added records from the model alone. By default .5, and 0 under
+        differential privacy and of models that cannot draw around known cells.
 
     Raises
     ------
@@ -106,11 +108,7 @@ def rebalance(
             f"the table has a column {MARK!r}, which is to mark added records", hint="rename it"
         )
     targets = [targets] if isinstance(targets, str) else targets
-    if not 0 <= guidance < 10:
-        raise ConfigError(
-            "--guidance must be 0 or more, and below 10",
-            hint="0 leaves records as the model draws them",
-        )
+    chance = settled_keep(artifact, keep)
     for name in targets:
         artifact.encoder.field_index(name)
     patient = artifact.schema.patient
@@ -120,9 +118,10 @@ def rebalance(
     if not allow_few:
         refuse_few(classes, wanted)
     of_added = np.repeat(np.arange(len(wanted)), wanted)
-    guard = _Guard.of(table, artifact.encoder, owners)
-    sample = partial(_sampled, artifact, guidance)
-    drawn, redrawn, copied = _drawn(sample, guard, classes.levels.take(of_added), seed)
+    guard = CopyGuard.of(table, artifact.encoder, owners)
+    anchors = Anchors.of(table, guard.codes, classes, owners, artifact.rules, chance)
+    sample = partial(_sampled, artifact, classes.levels)
+    drawn, redrawn, copied = _drawn(sample, anchors, guard, of_added, seed)
     of_added = of_added[~copied]
     rows = _as_rows(drawn.filter(pa.array(~copied)), of_added, table, artifact.encoder, seed)
     marks = np.repeat([False, True], [table.num_rows, len(of_added)])
@@ -141,56 +140,14 @@ def rebalance(
     )
 
 
-@dataclass(frozen=True)
-class _Guard:
-    """Knows the real records, to tell copies of them.
-
-    Attributes
-    ----------
-    encoder : TableEncoder
-        Of the fitted model.
-    present : tuple of str
-        The columns that the model and the real table share.
-    codes : ndarray of shape (N, 2 * D), int64
-        The real records.
-    owners : ndarray of shape (N,), or None
-        Their patients.
-    """
-
-    encoder: TableEncoder
-    present: tuple[str, ...]
-    codes: NDArray[np.int64]
-    owners: NDArray[np.int64] | None
-
-    @classmethod
-    def of(cls, table: pa.Table, encoder: TableEncoder, owners: NDArray[np.int64] | None) -> _Guard:
-        """Encode the real records."""
-        present = tuple(name for name in encoder.modelled if name in table.column_names)
-        return cls(encoder, present, _codes(table.select(present), encoder), owners)
-
-    def copies(self, drawn: pa.Table) -> NDArray[np.bool_]:
-        """Say which drawn records share every token and part with one of a few patients; (M,).
-
-        Where no column is cut into parts, records are combinations of levels, many of which
-        few patients hold, and agreeing with one says nothing: then none counts as a copy.
-        """
-        if not any(f.has_parts for f in self.encoder.fields if f.column in self.present):
-            return np.zeros(drawn.num_rows, dtype=bool)
-        n = len(self.codes)
-        both = np.concatenate([self.codes, _codes(drawn.select(self.present), self.encoder)])
-        pattern = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
-        held = holders(pattern[:n], int(pattern.max()) + 1, self.owners)[pattern[n:]]
-        return (held > 0) & (held < COPIED)
-
-
-def _codes(table: pa.Table, encoder: TableEncoder) -> NDArray[np.int64]:
-    return known_codes(Holes(table, {}), encoder, 0, table.num_rows).flatten(1).numpy()
-
-
 def _drawn(
-    sample: Callable[[pa.Table, int], pa.Table], guard: _Guard, wanted: pa.Table, seed: int
+    sample: Callable[[Anchors, NDArray[np.int64], int], pa.Table],
+    anchors: Anchors,
+    guard: CopyGuard,
+    of_added: NDArray[np.int64],
+    seed: int,
 ) -> tuple[pa.Table, int, NDArray[np.bool_]]:
-    """Draw a record for each of M rows of levels; those that copy a real one, anew.
+    """Draw a record for each of M classes; those that copy a real one, anew and around none.
 
     Returns
     -------
@@ -200,29 +157,33 @@ def _drawn(
     copied : ndarray of shape (M,), bool
         Records that copy a real one to the last.
     """
-    drawn = sample(wanted, seed)
+    drawn = sample(anchors, of_added, seed)
     copied = guard.copies(drawn)
-    redrawn = 0
+    redrawn, nobody = 0, replace(anchors, keep=0.0)
     for attempt in range(ROUNDS):
         places = np.flatnonzero(copied)
         if not len(places):
             break
         redrawn += len(places)
-        anew = sample(wanted.take(places), derived(seed, REBALANCING, attempt))
-        order = np.arange(wanted.num_rows)
-        order[places] = wanted.num_rows + np.arange(len(places))
+        anew = sample(nobody, of_added[places], derived(seed, REBALANCING, attempt))
+        order = np.arange(len(of_added))
+        order[places] = len(of_added) + np.arange(len(places))
         drawn = pa.concat_tables([drawn, anew]).take(order)
         copied[places] = guard.copies(anew)
     return drawn, redrawn, copied
 
 
-def _sampled(artifact: Artifact, guidance: float, wanted: pa.Table, seed: int) -> pa.Table:
-    if not wanted.num_rows:
+def _sampled(
+    artifact: Artifact, levels: pa.Table, anchors: Anchors, of_added: NDArray[np.int64], seed: int
+) -> pa.Table:
+    """Draw a record of each of these classes, around real ones."""
+    if not len(of_added):
         empty = np.zeros((0, 2, len(artifact.encoder.fields)), dtype=np.int16)
         return artifact.encoder.decode(empty, np.random.default_rng(0))
-    wish = wished(artifact, None, wanted)
-    wish = replace(wish, given=replace(wish.given, guidance=guidance))
-    return pa.concat_tables(draw(artifact, wish, seed))
+    wish = wished(artifact, None, levels.take(of_added))
+    assert wish.given.codes is not None
+    codes = anchors.around(wish.given.codes, of_added, seed)
+    return pa.concat_tables(draw(artifact, replace(wish, given=Given(codes=codes)), seed))
 
 
 def _as_rows(

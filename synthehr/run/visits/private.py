@@ -93,17 +93,13 @@ def prepare_private_visits(
     cls = sequence_class(options.model)
     check_options(options, cls)
     refuse_rules(options)
-    if options.privacy.discover:
-        raise ConfigError(
-            "--discover finds nothing of visits yet",
-            hint="declare bounds and levels in the schema file",
-        )
     _check_layout(visits)
     privacy = privacy_config(options.settings.get("privacy", {}), cls)
     table, starts = first_visits(visits.table, visits.offsets(), privacy.max_visits)
     whole = _whole_schema(visits, schema, options)
     owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    domains_of(whole, table.schema)
+    if not options.privacy.discover:
+        domains_of(whole, table.schema)
     settled, budget, ledger = declared(whole, table, owners, options.privacy)
     parts = parts_of(visits, table, starts, settled, privacy.max_visits)
     training = private_training(
