@@ -238,7 +238,8 @@ def _rows(artifact: Any, table: Any) -> pa.Table:
     if isinstance(artifact, Artifact):
         return read(table).table
     encoder = artifact.encoder
-    visits = read_visits(table, patient=encoder.patient, time=encoder.time)
+    columns = encoder.names
+    visits = read_visits(table, patient=encoder.patient, time=encoder.time, known=columns)
     return encoder.with_steps(visits.table, visits.offsets())
 
 

@@ -239,8 +239,10 @@ class SequenceSynthesizer:
         import pyarrow as pa
 
         from synthehr.io import as_shape
+        from synthehr.io.visits import folded
 
         visits = pa.concat_tables(self.sample_batches(n, given, seed))
+        visits = folded(visits, self.artifact.record["layout_details"])
         return as_shape(visits, self._shape, self.schema.pandas_types)
 
     def sample_batches(

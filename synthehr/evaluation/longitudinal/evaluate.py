@@ -34,7 +34,7 @@ from synthehr.evaluation.metric import Metric
 from synthehr.evaluation.prepare import at_most, left_out
 from synthehr.evaluation.task import Found, figure, generator_of
 from synthehr.io import read
-from synthehr.io.visits import read_visits
+from synthehr.io.visits import read_visits, spread
 from synthehr.modes.constraints import Rules
 from synthehr.schema.column import nearest, shown
 from synthehr.schema.table import Schema
@@ -160,7 +160,11 @@ def _lines(
 ) -> Timelines:
     """Read the tables, leave out what is not compared, and keep a bearable number of patients."""
     given = {"real": real, "synthetic": synthetic, "held-out": held_out}
-    tables = {name: read(each).table for name, each in given.items() if each is not None}
+    tables: dict[str, pa.Table] = {}
+    for name, each in given.items():
+        if each is not None:
+            known = tables["real"].column_names if tables else None
+            tables[name] = spread(read(each), patient, known=known)[0].table
     skipped = [] if schema is None else left_out(schema, tables["synthetic"], patient)
     for k, (name, table) in enumerate(tables.items()):
         if patient not in table.column_names:

@@ -11,6 +11,7 @@ from synthehr.errors import InputError
 from synthehr.io.source import Source, read
 from synthehr.io.visits.events import pivoted
 from synthehr.io.visits.guess import find_patient, find_time
+from synthehr.io.visits.lists import spread
 from synthehr.io.visits.meds import read_meds
 from synthehr.io.visits.omop import read_omop
 from synthehr.io.visits.physionet2012 import read_physionet2012
@@ -31,6 +32,7 @@ def read_visits(
     format: Layout | None = None,
     static: Sequence[str] | None = None,
     rare_patients: int = 10,
+    known: Sequence[str] | None = None,
 ) -> VisitTable:
     """Read visits of patients, in any of the layouts that hospitals and registries export.
 
@@ -50,6 +52,8 @@ def read_visits(
         them. All other layouts say by themselves which are.
     rare_patients : int
         Codes and variables that become columns are held by at least so many patients.
+    known : sequence of str or None
+        Columns that other visits have; codes in lists become those of them that are theirs.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def read_visits(
             f"no layout of visits is called {shown(str(format))}",
             hint=f"Give one of {', '.join(LAYOUTS)}.",
         )
-    asked = _Asked(patient, time, format, static, rare_patients)
+    asked = _Asked(patient, time, format, static, rare_patients, known)
     if isinstance(data, str | os.PathLike) and Path(data).is_dir():
         return _folder(Path(data), asked)
     if isinstance(data, list | tuple) and not isinstance(data, Source):
@@ -89,6 +93,11 @@ class _Asked(NamedTuple):
     layout: Layout | None
     static: Sequence[str] | None
     rare_patients: int
+    known: Sequence[str] | None
+
+    def spread(self, source: Source, patient: str) -> tuple[Source, dict[str, str]]:
+        """Give codes in lists columns of their own."""
+        return spread(source, patient, self.rare_patients, self.known)
 
 
 def _one(source: Source, asked: _Asked) -> VisitTable:
@@ -104,6 +113,7 @@ def _one(source: Source, asked: _Asked) -> VisitTable:
         source, details = pivoted(source, patient, time, asked.rare_patients)
     elif layout == "long":
         time = asked.time or find_time(source.table, patient)
+        source, details = asked.spread(source, patient)
     else:
         raise _not_so(layout, "one table")
     return _arranged(source, patient, time, static, layout, details)
@@ -118,6 +128,10 @@ def _two(persons: Source, visits: Source, asked: _Asked) -> VisitTable:
     time = asked.time or find_time(visits.table, patient)
     if layout == "events":
         visits, details = pivoted(visits, patient, time, asked.rare_patients)
+    else:
+        persons, details = asked.spread(persons, patient)
+        visits, of_visits = asked.spread(visits, patient)
+        details |= of_visits
     whole, static = joined(persons, visits, patient)
     return _arranged(whole, patient, time, static, layout, details)
 

@@ -17,6 +17,7 @@ from synthehr.io.folder import check_folder, replacing_folder
 from synthehr.io.visits import omop, physionet2012, physionet2019
 from synthehr.io.visits.events import melted
 from synthehr.io.visits.keys import order_of, ranks, time_key
+from synthehr.io.visits.lists import folded
 from synthehr.io.visits.meds_out import write_meds
 from synthehr.io.visits.omop_out import write_omop
 from synthehr.io.visits.physionet2012 import write_physionet2012
@@ -76,7 +77,7 @@ def write_visits(
     visits = _ordered(visits)
     if wanted in _IN_ONE_FILE:
         wide = wanted == "wide"
-        table, types = widened(visits) if wide else (visits.table, visits.pandas_types)
+        table, types = widened(visits) if wide else (_listed(visits, out), visits.pandas_types)
         write_table([table], out, force=force, pandas_types=types, formulas=formulas)
         return visits.table.num_rows
     target, what, is_ours = _place(out, wanted)
@@ -111,8 +112,9 @@ def _place(out: str | PathLike[str], layout: Layout) -> tuple[Path, str, Callabl
 
 
 def _two_tables(visits: VisitTable, folder: Path) -> None:
-    write_table([visits.patients()], folder / PATIENTS, pandas_types=visits.pandas_types)
-    write_table([visits.records()], folder / VISITS, pandas_types=visits.pandas_types)
+    for table, name in ((visits.patients(), PATIENTS), (visits.records(), VISITS)):
+        lists = folded(table, visits.details)
+        write_table([lists], folder / name, pandas_types=visits.pandas_types)
 
 
 def _events(visits: VisitTable, folder: Path) -> None:
@@ -128,6 +130,12 @@ _WRITERS: dict[str, Callable[[VisitTable, Path], None]] = {
     "physionet2012": write_physionet2012,
     "physionet2019": write_physionet2019,
 }
+
+
+def _listed(visits: VisitTable, out: str | PathLike[str]) -> pa.Table:
+    """Put codes back into lists, which text files cannot hold."""
+    text = str(out) == STDOUT or Path(out).suffix.lower() in CSV
+    return visits.table if text else folded(visits.table, visits.details)
 
 
 def _ordered(visits: VisitTable) -> VisitTable:

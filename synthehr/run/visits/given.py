@@ -48,7 +48,8 @@ def given_visits(artifact: SequenceArtifact, data: Any) -> GivenVisits:
     """
     encoder = artifact.encoder
     if not isinstance(data, VisitTable):
-        data = read_visits(data, patient=encoder.patient, time=encoder.time)
+        columns = encoder.names
+        data = read_visits(data, patient=encoder.patient, time=encoder.time, known=columns)
     needed = {*encoder.static.modelled, *encoder.visits.modelled}
     missing = [name for name in encoder.names if name in needed - set(data.table.column_names)]
     if missing:

@@ -16,6 +16,7 @@ from synthehr.artifact import SequenceArtifact
 from synthehr.encode.sequence import SequenceEncoder
 from synthehr.errors import ConfigError
 from synthehr.io import as_shape, shape_of
+from synthehr.io.visits import folded
 from synthehr.models.sequence_base import Sequences
 from synthehr.modes.holes import Holes, find_holes, known_codes, put_in
 from synthehr.modes.point import point_estimates
@@ -77,17 +78,13 @@ def imputed_visits(
     codes[:, :, gap] = given.codes.visits[:, :, gap].long()
     known = Sequences(given.codes.static, codes, given.codes.starts)
     shape = shape_of(data[-1] if isinstance(data, list | tuple) else data)
-    filled = [
-        as_shape(
-            with_computed(
-                artifact.rules.about(table.column_names),
-                _filled(artifact, table, holes, known, (seed, IMPUTATION, draw), point=draws == 0),
-            ),
-            shape,
-            given.visits.pandas_types,
-        )
-        for draw in range(max(draws, 1))
-    ]
+    rules = artifact.rules.about(table.column_names)
+    filled = []
+    for draw in range(max(draws, 1)):
+        path = (seed, IMPUTATION, draw)
+        cells = _filled(artifact, table, holes, known, path, point=draws == 0)
+        whole = folded(with_computed(rules, cells), given.visits.details)
+        filled.append(as_shape(whole, shape, given.visits.pandas_types))
     return filled if draws > 1 else filled[0]
 
 

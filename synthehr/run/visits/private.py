@@ -293,6 +293,12 @@ def _whole_schema(visits: VisitTable, schema: Schema | None, options: Options) -
 
 
 def _check_layout(visits: VisitTable) -> None:
+    if visits.layout in LAYOUTS and visits.details:
+        raise ConfigError(
+            "lists of codes cannot be learned under differential privacy: which codes there are "
+            "is found among the records",
+            hint="write a column of booleans for each code that the schema names",
+        )
     if visits.layout not in LAYOUTS:
         raise ConfigError(
             f"visits in the layout {visits.layout} cannot be learned under differential privacy: "

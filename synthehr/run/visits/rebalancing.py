@@ -12,6 +12,7 @@ from synthehr.artifact import SequenceArtifact
 from synthehr.encode.axis import combined
 from synthehr.encode.identifier import IdColumn, Rows
 from synthehr.errors import ConditionError, ConfigError
+from synthehr.io.visits import folded
 from synthehr.kernels import compute
 from synthehr.modes.classes import RATIO, classes_of, refuse_few, to_add
 from synthehr.modes.prior import PriorCorrection
@@ -88,7 +89,9 @@ def rebalance_patients(
     everyone = np.repeat(of_patient, np.concatenate([np.diff(starts), counts]))
     marks = np.repeat([False, True], [table.num_rows, drawn.num_rows])
     return Rebalanced(
-        table=pa.concat_tables([table, drawn]).append_column(MARK, pa.array(marks)),
+        table=folded(pa.concat_tables([table, drawn]), visits.details).append_column(
+            MARK, pa.array(marks)
+        ),
         weights=np.where(everyone < 0, 1.0, (before / after)[everyone]),
         prior=PriorCorrection(before, after),
         levels=classes.levels,
