@@ -20,10 +20,20 @@ if TYPE_CHECKING:
     from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Schema
 
-DEFAULT_LIMITS = {"detection_auroc": 0.95, "null_share_error": 0.05, "shape": 0.9}
-"""Limits of a release, by figure of the report; `--fail-under` changes them."""
+DEFAULT_LIMITS = {
+    "detection_auroc": 0.95,
+    "null_share_error": 0.05,
+    "shape": 0.9,
+    "missing": 0.05,
+    "value": 0.2,
+    "level": 0.2,
+}
+"""Limits of a release, by figure of the report; `--fail-under` changes them.
 
-COMPARED = ("exact_copies", "near_copies", "nearer_to_training")
+The first three are of records, the others of visits, whose report has no such figures.
+"""
+
+COMPARED = ("exact_copies", "near_copies", "nearer_to_training", "copied_runs")
 """Privacy figures that must not lie surely above what real records score."""
 
 TOLD_APART = 0.53
@@ -102,12 +112,14 @@ def check_claim(record: Mapping[str, Any], asked: Privacy) -> dict[str, Any]:
     return ledger
 
 
-def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, ...]:
+def release_failures(
+    report: Report | VisitEvaluation, limits: Mapping[str, float]
+) -> tuple[str, ...]:
     """Say what keeps a table from being released.
 
     Parameters
     ----------
-    report : Report
+    report : Report or VisitEvaluation
         The report on it.
     limits : mapping of str to float
         What the user set with `--fail-under`; it goes before the defaults.
@@ -125,7 +137,7 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
     known = {metric.name: metric for metric in report.metrics}
     defaults = {name: limit for name, limit in DEFAULT_LIMITS.items() if name in known}
     sentences = list(report.failures(defaults | dict(limits)))
-    held_out = report.results.rows[2]
+    held_out = report.held_out
     for name in COMPARED:
         metric = known.get(name)
         if name in limits or metric is None or metric.low is None or metric.ceiling is None:
@@ -139,7 +151,7 @@ def release_failures(report: Report, limits: Mapping[str, float]) -> tuple[str, 
     return (*sentences, *_successes(report, limits))
 
 
-def _successes(report: Report, limits: Mapping[str, float]) -> Iterator[str]:
+def _successes(report: Report | VisitEvaluation, limits: Mapping[str, float]) -> Iterator[str]:
     """Name the attacks that surely succeed."""
     from synthehr.evaluation.verdicts import LINE, over_the_line, told_apart
 

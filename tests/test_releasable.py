@@ -19,8 +19,8 @@ from synthehr import Synthesizer
 from synthehr.errors import ArtifactError, ConfigError, GateError, InputError
 from synthehr.gates import assess, check_claim
 from synthehr.privacy.ledger import Ledger
-from synthehr.releasable import of_file, releasable
-from synthehr.release import release
+from synthehr.release.records import release
+from synthehr.release.releasable import of_file, releasable
 
 SETTINGS = {"train": {"steps": 5}, "model": {"width": 16}}
 

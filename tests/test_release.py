@@ -21,7 +21,7 @@ from synthehr.evaluation.metric import Estimate
 from synthehr.evaluation.report import Report
 from synthehr.gates import limits_of, release_failures
 from synthehr.io.lock import beside
-from synthehr.release import release
+from synthehr.release.records import release
 
 RECORDS = cohort().select(["patient_id", "sex", "age", "smoker"])
 EASY = {"detection_auroc": 1.0, "shape": 0.0, "null_share_error": 1.0}

@@ -50,7 +50,7 @@ ROOMS = (
     ("privacy",),
     ("artifact", "modes"),
     ("evaluation",),
-    ("run", "gates", "inspection", "releasable"),
+    ("run", "gates", "inspection"),
     ("synthesizer", "sequence_synthesizer", "image_synthesizer"),
     ("release", "estimators"),
     ("commands", "cli"),

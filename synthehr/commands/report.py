@@ -170,7 +170,7 @@ def _check_asked(asked: dict[str, Any], real: Path, synthetic: Path) -> None:
 def _releasable(synthetic: Path, reading: list[str] | None, model: Path | None) -> ReleasableReport:
     from synthehr.evaluation.releasable import NOT_CHECKED
     from synthehr.privacy.stated import warning_of
-    from synthehr.releasable import of_file
+    from synthehr.release.releasable import of_file
 
     if model is None:
         raise ConfigError(

@@ -56,6 +56,11 @@ class Report:
         return self.results.metrics
 
     @property
+    def held_out(self) -> int:
+        """Number of held-out records."""
+        return self.results.rows[2]
+
+    @property
     def columns(self) -> tuple[ColumnResult, ...]:
         """The figures of each column."""
         return self.results.columns

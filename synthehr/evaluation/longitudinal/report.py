@@ -53,6 +53,11 @@ class VisitEvaluation:
         """The figures of the whole table."""
         return tuple(metric for metric in self.rows if metric.column is None)
 
+    @property
+    def held_out(self) -> int:
+        """Number of held-out patients."""
+        return self.results.patients[2]
+
     def __getitem__(self, key: str | tuple[str, str]) -> Metric:
         """Return the figure of this name, or of this name and column.
 

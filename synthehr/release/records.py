@@ -6,25 +6,30 @@ differential privacy the gate is the ledger, and the report is the releasable on
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-
-from synthehr.errors import ConfigError, GateError
 from synthehr.gates import check_claim, release_failures
+from synthehr.release.folder import (
+    DATA,
+    Tell,
+    conclude,
+    dictionary,
+    is_release,
+    publish,
+    refuse_figures,
+    sign,
+)
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synthehr.evaluation.report import Report
+    from synthehr.modes.constraints import Rules
     from synthehr.privacy.config import Privacy
     from synthehr.schema.table import Schema
     from synthehr.synthesizer import Synthesizer
-
-DATA = "synthetic.parquet"
-SUMS = "SHA256SUMS"
 
 
 def release(
@@ -40,10 +45,11 @@ def release(
     on_text: Literal["refuse", "drop"] = "refuse",
     pii: Literal["drop", "keep", "surrogate"] | None = None,
     privacy: Privacy | None = None,
+    rules: Rules | Path | None = None,
     limits: Mapping[str, float] | None = None,
     with_model: bool = False,
     force: bool = False,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> dict[str, Any]:
     """Fit, sample, report, and write the folder in one move.
 
@@ -55,7 +61,7 @@ def release(
         The folder to make.
     synthesizer : Synthesizer
         Not fitted yet.
-    schema, patient, max_minutes, on_text, pii, privacy
+    schema, patient, max_minutes, on_text, pii, privacy, rules
         As in `Synthesizer.fit`.
     target : str, optional
         The column to predict in the report.
@@ -87,8 +93,8 @@ def release(
     from synthehr.io.folder import check_folder, replacing_folder
     from synthehr.seeds import settled
 
-    check_folder(folder, "a release", _is_release, force)
-    _refuse_figures(privacy, limits, target)
+    check_folder(folder, "a release", is_release, force)
+    refuse_figures(privacy, limits, target)
     source = read(table)
     prepared = synthesizer.prepare(
         source,
@@ -98,6 +104,7 @@ def release(
         on_text=on_text,
         pii=pii,
         privacy=privacy,
+        rules=rules,
     )
     for warning in prepared.warnings:
         tell(f"warning: {warning}")
@@ -105,7 +112,7 @@ def release(
     synthesizer.train(prepared)
     ledger = None if privacy is None else check_claim(synthesizer.record, privacy)
     seed = settled(synthesizer.seed)
-    with replacing_folder(folder, "a release", _is_release, force=force) as draft:
+    with replacing_folder(folder, "a release", is_release, force=force) as draft:
         tell("drawing records")
         records, types = synthesizer.sample_batches(n, seed=seed), synthesizer.schema.pandas_types
         drawn = write_table(records, draft / DATA, pandas_types=types)
@@ -117,85 +124,20 @@ def release(
             found.to_html(draft / page)
             found.to_json(draft / "report.json")
         else:
-            page, failures = "releasable.html", ()
-            _publish(draft, synthesizer, ledger, tell)
+            table, failures = read(draft / DATA).table, ()
+            page = publish(draft, table, synthesizer.schema, synthesizer.record, ledger, tell)
         if failures:
             (draft / DATA).unlink()
         else:
-            write_table([dictionary(synthesizer)], draft / "data_dictionary.csv")
+            encoder = synthesizer.artifact.encoder
+            columns = zip(encoder.modelled, encoder.columns, strict=True)
+            explained = dictionary(synthesizer.schema, columns)
+            write_table([explained], draft / "data_dictionary.csv")
             if with_model:
                 synthesizer.save(draft / "model.synthehr")
-        sums = _sign(draft)
-    if failures:
-        raise GateError(
-            f"no records were released: {'; '.join(failures)}",
-            hint=f"read {folder / page}; train longer, or change a limit with "
-            "--fail-under name=value",
-        )
-    tell(f"wrote {folder}: {', '.join(sums)}\nnext: read {folder / page}")
+        sums = sign(draft)
+    conclude(folder, page, sums, failures, tell)
     return {"output": str(folder), "files": sums, "record": record}
-
-
-def dictionary(synthesizer: Synthesizer) -> pa.Table:
-    """Say of each column what a reader of the records has to know, one row a column.
-
-    Levels and ranges are those the model learned: enough patients hold each.
-    """
-    from synthehr.modes.given import learned
-
-    encoder = synthesizer.artifact.encoder
-    modelled = dict(zip(encoder.modelled, encoder.columns, strict=True))
-    rows = [
-        {
-            "column": column.name,
-            "kind": column.kind,
-            "role": column.role,
-            "type": column.arrow_type,
-            "unit": column.unit or "",
-            "null": "yes" if column.nullable else "no",
-            "values": learned(modelled[column.name]) if column.name in modelled else "",
-        }
-        for column in synthesizer.schema.columns
-        if column.role != "drop"
-    ]
-    return pa.Table.from_pylist(rows)
-
-
-def _refuse_figures(
-    privacy: Privacy | None,
-    limits: Mapping[str, float] | None,
-    target: str | None,
-) -> None:
-    """Refuse what would make a private release hang on more than its ledger."""
-    if privacy is None:
-        return
-    for name, value in (("--fail-under", limits), ("--target", target)):
-        if value:
-            raise ConfigError(
-                f"{name} does not go with --epsilon: what is released would hang on figures of "
-                "records that nobody charged for",
-                hint="leave it out, and look at the figures with `synthehr report`, for yourself",
-            )
-
-
-def _publish(
-    draft: Path,
-    synthesizer: Synthesizer,
-    ledger: Mapping[str, Any],
-    tell: Callable[[str], None],
-) -> None:
-    """Write what may stand beside the records of a private fit."""
-    from synthehr.io import read, write_text
-    from synthehr.privacy.stated import warning_of
-    from synthehr.releasable import releasable
-
-    if warning := warning_of(ledger["epsilon"]):
-        tell(f"warning: {warning}")
-    tell("\n".join(ledger["claim"]))
-    text = json.dumps(ledger, indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(draft / "ledger.json", text + "\n")
-    drawn = read(draft / DATA).table
-    releasable(drawn, synthesizer.schema, synthesizer.record).to_html(draft / "releasable.html")
 
 
 def _compared(
@@ -228,19 +170,3 @@ def _compared(
         informed=known,
         rules=synthesizer.artifact.rules,
     )
-
-
-def _sign(folder: Path) -> dict[str, str]:
-    """Write the SHA-256 of every file beside them, as `sha256sum --check` reads it."""
-    from synthehr.io import write_text
-
-    sums = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            sums[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    write_text(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
-    return sums
-
-
-def _is_release(folder: Path) -> bool:
-    return (folder / SUMS).is_file()

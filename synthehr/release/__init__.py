@@ -1,0 +1,1 @@
+"""Folders to hand over: of records, of visits, and the report that may be published."""
