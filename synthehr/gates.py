@@ -27,13 +27,22 @@ DEFAULT_LIMITS = {
     "missing": 0.05,
     "value": 0.2,
     "level": 0.2,
+    "coverage": 0.2,
 }
 """Limits of a release, by figure of the report; `--fail-under` changes them.
 
-The first three are of records, the others of visits, whose report has no such figures.
+The first three are of records, the next of visits, the last of images, and no report has those
+of another.
 """
 
-COMPARED = ("exact_copies", "near_copies", "nearer_to_training", "copied_runs")
+COMPARED = (
+    "exact_copies",
+    "near_copies",
+    "nearer_to_training",
+    "copied_runs",
+    "memorised",
+    "patients_memorised",
+)
 """Privacy figures that must not lie surely above what real records score."""
 
 TOLD_APART = 0.53
@@ -61,7 +70,8 @@ def limits_of(pairs: Iterable[str]) -> dict[str, float]:
 
 
 def check_gates(
-    report: Report | VisitEvaluation | ImageEvaluation, limits: Mapping[str, float]
+    report: Report | VisitEvaluation | ImageEvaluation,
+    limits: Mapping[str, float],
 ) -> None:
     """Refuse a report with a figure on the wrong side of its limit.
 
@@ -113,13 +123,13 @@ def check_claim(record: Mapping[str, Any], asked: Privacy) -> dict[str, Any]:
 
 
 def release_failures(
-    report: Report | VisitEvaluation, limits: Mapping[str, float]
+    report: Report | VisitEvaluation | ImageEvaluation, limits: Mapping[str, float]
 ) -> tuple[str, ...]:
     """Say what keeps a table from being released.
 
     Parameters
     ----------
-    report : Report or VisitEvaluation
+    report : Report, VisitEvaluation or ImageEvaluation
         The report on it.
     limits : mapping of str to float
         What the user set with `--fail-under`; it goes before the defaults.
@@ -151,11 +161,13 @@ def release_failures(
     return (*sentences, *_successes(report, limits))
 
 
-def _successes(report: Report | VisitEvaluation, limits: Mapping[str, float]) -> Iterator[str]:
+def _successes(
+    report: Report | VisitEvaluation | ImageEvaluation, limits: Mapping[str, float]
+) -> Iterator[str]:
     """Name the attacks that surely succeed."""
     from synthehr.evaluation.verdicts import LINE, over_the_line, told_apart
 
-    for result in report.results.membership:
+    for result in report.membership:
         name = "membership_auc" if result.target == "random" else "isolated_auc"
         if result.attack != "ensemble" or name in limits:
             continue

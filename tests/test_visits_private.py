@@ -24,6 +24,7 @@ from synthehr.models.sequence_base import SequenceBatch, Sequences
 from synthehr.privacy.dpsgd import DpSgd
 from synthehr.privacy.ledger import Ledger
 from synthehr.privacy.visits import SequenceSlots, rehearse_visits
+from synthehr.release.visits import release_visits
 
 PATIENTS = 1_000
 MOST = 5
@@ -300,3 +301,12 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "differentially private, for neighbours that add or remove one patient" in shown.out
     again = run(capsys, *words, "--static", "sex", "--dry-run", "--force")
     assert "two-way marginals" in again.err
+
+
+@pytest.mark.slow
+def test_a_release_of_private_visits_hangs_on_the_ledger_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    release_visits(visits(), out, private(), schema=declared(), n=50, privacy=PRIVACY, **NAMES)
+    names = {path.name for path in out.iterdir()}
+    assert {"synthetic.parquet", "ledger.json", "releasable.html", "data_dictionary.csv"} <= names
+    assert not {"report.html", "report.json"} & names

@@ -13,7 +13,6 @@ from synthehr.commands.learning import Learned
 from synthehr.commands.reading import read_table
 from synthehr.commands.spending import note_spending
 from synthehr.commands.visits import visit_data
-from synthehr.errors import ConfigError
 
 
 def release(
@@ -23,14 +22,14 @@ def release(
     reading: options.Read = None,
     model: Annotated[
         str,
-        typer.Option(
-            "--model", help="auto, autoregressive, vae, gan or cgan; lstm or lstm-gan of visits."
-        ),
+        typer.Option("--model", help=options.MODELS),
     ] = "auto",
     patient: options.Patient = None,
     visit_time: options.VisitTime = None,
     visit_format: options.VisitFormat = None,
     static: options.Static = None,
+    labels: options.Labels = None,
+    image_column: options.ImageColumn = None,
     rules: options.RulesFile = None,
     target: options.Target = None,
     rows: Annotated[
@@ -57,7 +56,7 @@ def release(
 ) -> None:
     """Fit, sample, report, and write a folder to hand over if every gate holds.
 
-    With --time of visits, in the layout that came in.
+    With --time of visits, or of images, in the layout that came in.
     """
     from synthehr.families import synthesizer_of
     from synthehr.gates import limits_of
@@ -65,7 +64,7 @@ def release(
     from synthehr.run.choices import settings_of
 
     once = None if static is None else options.names(static)
-    what = Learned(tables, reading, visit_time, visit_format, once, None, None)
+    what = Learned(tables, reading, visit_time, visit_format, once, labels, image_column)
     settings = settings_of(model, setting or (), family=what.family)
     synthesizer = synthesizer_of(what.family)(model, seed=seed, settings=settings)
     common: dict[str, Any] = {
@@ -95,13 +94,15 @@ def _released(
 ) -> dict[str, Any]:
     """Release records, or visits."""
     from synthehr.families import IMAGES, VISITS
+    from synthehr.io.images import read_images
+    from synthehr.release.images import release_images
     from synthehr.release.records import release as release_records
     from synthehr.release.visits import release_visits
 
     if what.family is IMAGES:
-        raise ConfigError(
-            "images are not released yet", hint="synthehr fit, sample and report know them"
-        )
+        path, column, who = what.tables[0], what.image_column, common["patient"]
+        images = read_images(path, labels=what.labels, image_column=column, patient=who)
+        return release_images(images, output, synthesizer, **common)
     if what.family is VISITS:
         data = visit_data(what.tables, what.reading)
         of_visits = {"time": what.time, "format": what.format, "static": what.static}

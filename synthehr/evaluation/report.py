@@ -19,7 +19,13 @@ from synthehr.evaluation.figures import (
 )
 from synthehr.evaluation.json_values import json_values, significant
 from synthehr.evaluation.metric import Metric
-from synthehr.evaluation.results import ColumnResult, Histogram, Pairs, Results
+from synthehr.evaluation.results import (
+    ColumnResult,
+    Histogram,
+    MembershipResult,
+    Pairs,
+    Results,
+)
 from synthehr.evaluation.words import WATERMARK, rounded
 
 if TYPE_CHECKING:
@@ -59,6 +65,11 @@ class Report:
     def held_out(self) -> int:
         """Number of held-out records."""
         return self.results.rows[2]
+
+    @property
+    def membership(self) -> tuple[MembershipResult, ...]:
+        """Attacks on who was among the training patients; empty without held-out ones."""
+        return self.results.membership
 
     @property
     def columns(self) -> tuple[ColumnResult, ...]:

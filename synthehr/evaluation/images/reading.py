@@ -59,6 +59,26 @@ def read_sets(
         for warning in source.warnings:
             tell(f"warning: {path.name}: {warning}")
         sources.append(source)
+    return sets_of(sources, target=target, raster=raster)
+
+
+def sets_of(
+    sources: list[ImageSource], *, target: str | None = None, raster: Raster | None = None
+) -> list[ImageRecords]:
+    """Bring images to one size, and their classes to the numbers of those of the first.
+
+    Parameters
+    ----------
+    sources : list of ImageSource
+        Real images first.
+    target, raster
+        As of `read_sets`.
+
+    Raises
+    ------
+    InputError
+        As of `read_sets`.
+    """
     if any(source.load_masks is None for source in sources):
         sources = [replace(source, load_masks=None) for source in sources]
     raster = raster or Raster.settle(sources[0])

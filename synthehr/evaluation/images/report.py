@@ -19,6 +19,7 @@ from synthehr.evaluation.figures import (
 from synthehr.evaluation.images.results import ImageResults, Sheet
 from synthehr.evaluation.json_values import json_values
 from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.results import MembershipResult
 from synthehr.evaluation.words import (
     WATERMARK,
     count,
@@ -50,6 +51,16 @@ class ImageEvaluation:
     def metrics(self) -> tuple[Metric, ...]:
         """The figures that count most: each is measured in the first features."""
         return tuple(metric for metric in self.rows if metric.column is None)
+
+    @property
+    def held_out(self) -> int:
+        """Number of held-out patients."""
+        return self.results.patients[2]
+
+    @property
+    def membership(self) -> tuple[MembershipResult, ...]:
+        """None: what the model file tells is a figure of its own."""
+        return ()
 
     def joined(self, metrics: Sequence[Metric], sheets: Sequence[Sheet]) -> ImageEvaluation:
         """Add figures that were measured elsewhere, and images to look at."""

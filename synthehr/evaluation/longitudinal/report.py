@@ -21,6 +21,7 @@ from synthehr.evaluation.json_values import json_values, significant
 from synthehr.evaluation.longitudinal.results import VisitResults
 from synthehr.evaluation.longitudinal.subgroups import VisitGroup
 from synthehr.evaluation.metric import Metric
+from synthehr.evaluation.results import MembershipResult
 from synthehr.evaluation.words import (
     WATERMARK,
     count,
@@ -57,6 +58,11 @@ class VisitEvaluation:
     def held_out(self) -> int:
         """Number of held-out patients."""
         return self.results.patients[2]
+
+    @property
+    def membership(self) -> tuple[MembershipResult, ...]:
+        """Attacks on who was among the training patients; empty without held-out ones."""
+        return self.results.membership
 
     def __getitem__(self, key: str | tuple[str, str]) -> Metric:
         """Return the figure of this name, or of this name and column.
