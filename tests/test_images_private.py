@@ -27,6 +27,7 @@ from synthehr.privacy.dpsgd import DpSgd
 from synthehr.privacy.embedding import noisy_sum
 from synthehr.privacy.ledger import Ledger
 from synthehr.privacy.rows import RowSlots
+from synthehr.release.images import release_images
 from synthehr.run.images.private_training import rehearse_images
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -276,3 +277,16 @@ def test_trainer_and_engine_know_of_no_images() -> None:
     package = ROOT / "synthehr"
     files = [*package.glob("train/*.py"), *package.glob("privacy/*.py"), package / "artifact.py"]
     assert [file.name for file in files if "image" in file.read_text().lower()] == []
+
+
+@pytest.mark.slow
+def test_a_release_of_private_images_hangs_on_the_ledger_alone(tmp_path: Path) -> None:
+    with_columns, without = tmp_path / "a", tmp_path / "b"
+    synthesizer = ImageSynthesizer("image-vae", seed=1, settings=SETTINGS)
+    release_images(scans(), with_columns, synthesizer, schema=schema(), n=30, privacy=PRIVACY)
+    assert sorted(path.name for path in with_columns.iterdir()) == [
+        "SHA256SUMS", "data_dictionary.csv", "ledger.json", "releasable.html", "synthetic",
+    ]  # fmt: skip
+    blank = ImageSynthesizer("image-gan", seed=1, settings=SETTINGS)
+    release_images(scans(), without, blank, n=30, privacy=PRIVACY)
+    assert (without / "ledger.json").exists() and not (without / "report.json").exists()

@@ -39,7 +39,7 @@ def test_images_come_out_of_images(tmp_path: Path, capsys: pytest.CaptureFixture
     drawn = read_images(tmp_path / "out" / "synthetic")
     assert len(drawn) == 60 and drawn.records["label"].null_count == 0
     private = [*words, "--force", "--epsilon", 8, "--public-rows", 480]
-    assert "not released under differential privacy" in refused(run(capsys, *private))
+    assert "--fail-under does not go with --epsilon" in refused(run(capsys, *private))
 
 
 def test_a_failed_gate_keeps_the_images_back(tmp_path: Path) -> None:

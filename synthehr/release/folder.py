@@ -89,7 +89,10 @@ def publish(
     ledger: Mapping[str, Any],
     tell: Tell,
 ) -> str:
-    """Write what may stand beside the records of a private fit, and name the page."""
+    """Write what may stand beside the records of a private fit, and name what to read.
+
+    Where there are no columns beside images, that is the ledger alone.
+    """
     from synthehr.io import write_text
     from synthehr.privacy.stated import warning_of
     from synthehr.release.releasable import releasable
@@ -99,6 +102,8 @@ def publish(
     tell("\n".join(ledger["claim"]))
     text = json.dumps(ledger, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(draft / "ledger.json", text + "\n")
+    if not drawn.num_columns:
+        return "ledger.json"
     releasable(drawn, schema, record).to_html(draft / "releasable.html")
     return "releasable.html"
 
