@@ -103,12 +103,15 @@ def evaluate_visits(
     clock, chosen = Clock(np.inf), 0 if seed is None else settled(seed)
     counted: tuple[RuledPatients, ...] = ()
     if rules is not None and rules.rules:
-        sides = [
-            None if each is None else read_visits(each, patient=patient, time=time)
-            for each in (real, synthetic, held_out)
+        given = read_visits(real, patient=patient, time=time)
+        others = [
+            None
+            if each is None
+            else read_visits(each, patient=patient, time=time, known=given.table.column_names)
+            for each in (synthetic, held_out)
         ]
-        assert sides[0] is not None and sides[1] is not None
-        counted = ruled(rules, sides[0], sides[1], sides[2], unruled)
+        assert others[0] is not None
+        counted = ruled(rules, given, others[0], others[1], unruled)
     groups = [by] if isinstance(by, str) else list(by or ())
     lines = _lines(real, synthetic, held_out, patient, time, schema, chosen, clock)
     _check_static(lines, [name for name in (target, *groups) if name is not None])
