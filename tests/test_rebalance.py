@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from synthehr import Synthesizer, SynthResampler
 from synthehr.demo import simulate
 from synthehr.errors import ConditionError, ConfigError, InputError
+from synthehr.modes.constraints import Rules
 from synthehr.modes.prior import PriorCorrection
 from synthehr.run.rebalancing import Rebalanced, rebalance
 
@@ -98,6 +99,19 @@ def test_patients_take_turns_as_those_around_whom_records_are_added() -> None:
     grown = rebalance(model.artifact, table, "diagnosis", {"sepsis": 1_500}, seed=0, keep=0.9)
     added = grown.table.to_pandas().query("synthetic")
     assert (added["age"] > 85).mean() < 0.3
+
+
+def test_added_records_keep_rules_that_some_real_ones_break() -> None:
+    rng = np.random.default_rng(5)
+    low = rng.normal(70, 10, 600).round(1)
+    frame = pd.DataFrame({"low": low, "high": (low + rng.gamma(4, 10, 600)).round(1) + 0.1})
+    frame["ill"] = np.where(np.arange(600) < 60, "yes", "no")
+    frame.loc[:20, ["low", "high"]] = frame.loc[:20, ["high", "low"]].to_numpy()
+    rules = Rules.from_json({"rule": [{"order": ["low", "high"], "strict": True}]})
+    quick = {"train": {"steps": 40, "batch_size": 128}}
+    model = Synthesizer(seed=0, settings=quick).fit(frame, rules=rules)
+    added = model.rebalance(frame, "ill", seed=0).table.to_pandas().query("synthetic")
+    assert len(added) == 210 and (added["low"] < added["high"]).all()
 
 
 def test_weights_and_the_prior_say_what_was_there() -> None:
