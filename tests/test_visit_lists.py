@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthehr import Privacy, Schema, SequenceSynthesizer
-from synthehr.errors import ConfigError, InputError
+from synthehr.errors import ArtifactError, ConfigError, InputError
 from synthehr.evaluation.longitudinal.evaluate import evaluate_visits
+from synthehr.io import write_table
 from synthehr.io.visits import read_visits, write_visits
 
 QUICK = {
@@ -79,7 +80,7 @@ def test_drawn_visits_hold_lists_as_often_as_real_ones() -> None:
     assert lab[sick].mean() > lab[~sick].mean() + 1
 
 
-def test_codes_of_few_patients_are_left_out_and_counted() -> None:
+def test_codes_of_few_patients_are_left_out_and_counted(tmp_path: Path) -> None:
     lists = visits()["codes"].to_pylist()
     lists[0] = [*lists[0], "SECRET"]
     rare = visits().set_column(2, "codes", pa.array(lists, pa.list_(pa.string())))
@@ -89,6 +90,8 @@ def test_codes_of_few_patients_are_left_out_and_counted() -> None:
     ]
     assert any(warning.startswith("1 codes of") for warning in read.warnings)
     assert not any("SECRET" in warning for warning in read.warnings)
+    with pytest.raises(ArtifactError, match="cannot hold the lists of column codes"):
+        write_table([visits()], tmp_path / "v.csv")
     with pytest.raises(InputError, match="no code of") as error:
         read_visits(visits().slice(0, 8), patient="id", time="day")
     assert "E11" not in str(error.value)
@@ -101,6 +104,9 @@ def test_few_given_patients_keep_the_fitted_codes(
     holes = few.set_column(3, "lab", pa.array([None, *few["lab"].to_pylist()[1:]]))
     filled = fitted().impute(holes, seed=0)
     assert filled["codes"].to_pylist() == few["codes"].to_pylist()
+    # a list that was not fitted is no reason to refuse the others
+    other = holes.append_column("notes", holes["codes"])
+    assert fitted().impute(other, seed=0)["lab"].equals(filled["lab"])
     assert filled["lab"].null_count == 0
     fitted().save(tmp_path / "m.synthehr")
     pq.write_table(visits(), tmp_path / "v.parquet")

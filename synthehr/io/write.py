@@ -17,6 +17,7 @@ from synthehr.errors import ArtifactError
 from synthehr.io.atomic import replacing
 from synthehr.io.pandas_types import metadata_for
 from synthehr.kernels import compute as pc
+from synthehr.schema.column import shown
 
 PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc")
@@ -109,6 +110,11 @@ def _parquet_writer(sink: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
 
 def _write_csv(parts: Iterator[pa.Table], sink: IO[bytes], delimiter: str, formulas: bool) -> int:
     first = _first(parts)
+    nested = [field.name for field in first.schema if pa.types.is_nested(field.type)]
+    if nested:
+        raise ArtifactError(
+            f"a text file cannot hold the lists of column {shown(nested[0])}", hint="Write Parquet."
+        )
     names = list(first.column_names) if formulas else [_defused(x) for x in first.column_names]
     options = csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="needed")
     header = [pa.array([name]) for name in names]

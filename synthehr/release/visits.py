@@ -94,14 +94,11 @@ def release_visits(
     from synthehr.evaluation.longitudinal.evaluate import FEWEST
     from synthehr.io.folder import check_folder, replacing_folder
     from synthehr.io.visits import read_visits
-    from synthehr.run.visits.private import check_static
     from synthehr.seeds import settled
 
     check_folder(folder, "a release", is_release, force)
     refuse_figures(privacy, limits, target)
     real = read_visits(data, patient=patient, time=time, format=format, static=static)
-    if privacy is not None:
-        check_static(real, static)
     prepared = synthesizer.prepare(
         real,
         schema,
@@ -114,8 +111,8 @@ def release_visits(
     )
     if privacy is None and len(prepared.held_out) < FEWEST:
         raise InputError(
-            f"{len(prepared.held_out)} patients are held out, and a release is attacked with "
-            f"{FEWEST} at least",
+            f"{len(prepared.held_out)} patients are held out, and visits are compared with "
+            f"those of {FEWEST} at least",
             hint="give more patients; a tenth of them is held out",
         )
     for warning in prepared.warnings:

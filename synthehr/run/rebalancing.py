@@ -16,7 +16,6 @@ from synthehr.encode.identifier import IdColumn, Rows
 from synthehr.encode.table import TableEncoder
 from synthehr.errors import ConfigError
 from synthehr.kernels import compute
-from synthehr.models.base import Given
 from synthehr.modes.classes import RATIO, classes_of, refuse_few, to_add
 from synthehr.modes.given import wished
 from synthehr.modes.holes import put_in
@@ -183,7 +182,8 @@ def _sampled(
     wish = wished(artifact, None, levels.take(of_added))
     assert wish.given.codes is not None
     codes = anchors.around(wish.given.codes, of_added, seed)
-    return pa.concat_tables(draw(artifact, replace(wish, given=Given(codes=codes)), seed))
+    wish = replace(wish, given=replace(wish.given, codes=codes))
+    return pa.concat_tables(draw(artifact, wish, seed))
 
 
 def _as_rows(

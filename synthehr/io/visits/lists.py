@@ -36,7 +36,8 @@ def spread(
     rare_patients : int
         Codes of fewer patients are left out: that they occur could tell of one.
     known : sequence of str or None
-        Columns that are wanted, where they are known from before.
+        Columns that are wanted, where they are known from before; a list of which there are
+        none stays.
 
     Returns
     -------
@@ -50,12 +51,18 @@ def spread(
     InputError
         If no code of a list is left, or a column has the name of a code's.
     """
-    lists = [field.name for field in source.table.schema if _is_list(field.type)]
+    prefixes = {name.partition(": ")[0] for name in known or ()}
+    lists = [
+        field.name
+        for field in source.table.schema
+        if _is_list(field.type) and (known is None or field.name in prefixes)
+    ]
     if not lists or patient not in source.table.column_names:
         return source, {}
     check_patients(source.table.column(patient), patient)
     owners = ranks(source.table.column(patient))
-    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+    names: list[str] = []
+    columns: list[pa.ChunkedArray | pa.Array] = []
     details: dict[str, str] = {}
     warnings = list(source.warnings)
     for name, cells in zip(source.table.column_names, source.table.columns, strict=True):
@@ -71,10 +78,11 @@ def spread(
                     f"{few} codes of {shown(name)} of fewer than {rare_patients} patients were "
                     "left out."
                 )
-        check_names([*columns, *found])
-        columns |= found
+        names += found
+        columns += found.values()
+    check_names(names)
     types = {k: v for k, v in (source.pandas_types or {}).items() if k not in lists} or None
-    return Source(pa.table(columns), types, tuple(warnings)), details
+    return Source(pa.table(columns, names), types, tuple(warnings)), details
 
 
 def folded(table: pa.Table, details: Mapping[str, str]) -> pa.Table:
