@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
-from synthehr.errors import InputError
-from synthehr.gates import check_claim, release_failures
-from synthehr.release.folder import (
-    Tell,
-    conclude,
-    dictionary,
-    is_release,
-    publish,
-    refuse_figures,
-    sign,
-)
+from synthehr.errors import ConfigError, InputError
+from synthehr.release.folder import FOLDER, Draft, Tell, begin, hand_over
 
 if TYPE_CHECKING:
     from synthehr.evaluation.images.report import ImageEvaluation
@@ -30,8 +19,6 @@ if TYPE_CHECKING:
     from synthehr.privacy.config import Privacy
     from synthehr.run.images.preparation import ImagePreparation
     from synthehr.schema.table import Schema
-
-FOLDER = "synthetic"
 
 
 def release_images(
@@ -91,16 +78,14 @@ def release_images(
         If a gate fails: the folder then holds the report and no images. If a private fit spent
         more than was asked for: there is no folder then.
     """
-    from synthehr.io.folder import check_folder, replacing_folder
-    from synthehr.io.images import ImageSource, read_images
-    from synthehr.seeds import settled
+    from synthehr.io.images import ImageSource, read_images, write_images
 
-    check_folder(folder, "a release", is_release, force)
-    refuse_figures(privacy, limits, target)
-    if not isinstance(data, ImageSource):
-        data = read_images(data, labels=labels, patient=patient)
+    begin(folder, privacy, limits, target, force=force)
+    source = (
+        data if isinstance(data, ImageSource) else read_images(data, labels=labels, patient=patient)
+    )
     prepared = synthesizer.prepare(
-        data,
+        source,
         schema,
         max_minutes=max_minutes,
         on_text=on_text,
@@ -108,38 +93,37 @@ def release_images(
         privacy=privacy,
         rules=rules,
     )
-    sides = None if privacy is not None else _sides(data, prepared)
-    for warning in prepared.warnings:
-        tell(f"warning: {warning}")
-    tell("fitting images")
-    synthesizer.train(prepared)
-    ledger = None if privacy is None else check_claim(synthesizer.record, privacy)
-    seed = settled(synthesizer.seed)
-    with replacing_folder(folder, "a release", is_release, force=force) as draft:
-        tell("drawing images")
-        drawn = _written(draft / FOLDER, synthesizer, n, seed)
-        record = {**synthesizer.record, "sample_seed": seed, "sampled_images": drawn.num_rows}
-        page, failures = "report.html", ()
-        if sides is not None:
-            found = _compared(sides, draft / FOLDER, target, seed, tell)
-            if with_model:
-                found = found.joined([synthesizer.membership(data)], [])
-            failures = _judged(found, draft, limits or {}, tell)
-        elif ledger is not None:
-            page = publish(draft, drawn, synthesizer.schema, synthesizer.record, ledger, tell)
-        _finish(draft, synthesizer, with_model, failed=bool(failures))
-        sums = sign(draft)
-    conclude(folder, page, sums, failures, tell)
-    return {"output": str(folder), "files": sums, "record": record}
+    sides = None if privacy is not None else _sides(source, prepared)
 
+    def draw(draft: Path, seed: int) -> Draft:
+        drawn, artifact = synthesizer.sample(n, seed=seed), synthesizer.artifact
+        place, table = draft / FOLDER, artifact.encoder.table
+        write_images(place, drawn.images, drawn.records, artifact.layout, masks=drawn.masks)
 
-def _written(folder: Path, synthesizer: ImageSynthesizer, n: int | None, seed: int) -> pa.Table:
-    """Draw images and write them in the layout that was fitted; give their columns."""
-    from synthehr.io.images import write_images
+        def report(record: Mapping[str, Any]) -> ImageEvaluation:
+            assert sides is not None
+            found = _compared(sides, place, target, seed, tell)
+            return _attacked(found, synthesizer, source, tell) if with_model else found
 
-    drawn, layout = synthesizer.sample(n, seed=seed), synthesizer.artifact.layout
-    write_images(folder, drawn.images, drawn.records, layout, masks=drawn.masks)
-    return drawn.records
+        return Draft(
+            place,
+            {"sampled_images": len(drawn.images)},
+            () if table is None else tuple(zip(table.modelled, table.columns, strict=True)),
+            lambda: drawn.records,
+            report,
+        )
+
+    return hand_over(
+        folder,
+        synthesizer,
+        prepared,
+        draw,
+        privacy=privacy,
+        limits=limits,
+        with_model=with_model,
+        force=force,
+        tell=tell,
+    )
 
 
 def _sides(source: ImageSource, prepared: ImagePreparation) -> list[ImageSource]:
@@ -180,30 +164,12 @@ def _compared(
     return evaluate_images(real, drawn, unseen, seed=seed, progress=tell)
 
 
-def _judged(
-    found: ImageEvaluation, draft: Path, limits: Mapping[str, float], tell: Tell
-) -> tuple[str, ...]:
-    """Write the report, and say what keeps the images from being released."""
-    for name, why in found.results.not_measurable:
-        tell(f"warning: {name} was not measured: {why}")
-    found.to_html(draft / "report.html")
-    found.to_json(draft / "report.json")
-    return release_failures(found, limits)
-
-
-def _finish(draft: Path, synthesizer: ImageSynthesizer, with_model: bool, *, failed: bool) -> None:
-    """Put what explains the images beside them, or take them away."""
-    from synthehr.io import write_table
-
-    if failed:
-        shutil.rmtree(draft / FOLDER)
-        return
-    write_table([_explained(synthesizer)], draft / "data_dictionary.csv")
-    if with_model:
-        synthesizer.save(draft / "model.synthehr")
-
-
-def _explained(synthesizer: ImageSynthesizer) -> pa.Table:
-    table = synthesizer.artifact.encoder.table
-    columns = [] if table is None else zip(table.modelled, table.columns, strict=True)
-    return dictionary(synthesizer.schema, columns)
+def _attacked(
+    found: ImageEvaluation, synthesizer: ImageSynthesizer, source: ImageSource, tell: Tell
+) -> ImageEvaluation:
+    """Attack the model file that is handed over, if its model can tell anything."""
+    try:
+        return found.joined([synthesizer.membership(source)], [])
+    except ConfigError as error:
+        tell(f"warning: the model file was not attacked: {error.message}")
+        return found

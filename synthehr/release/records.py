@@ -10,17 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from synthehr.gates import check_claim, release_failures
-from synthehr.release.folder import (
-    DATA,
-    Tell,
-    conclude,
-    dictionary,
-    is_release,
-    publish,
-    refuse_figures,
-    sign,
-)
+from synthehr.release.folder import DATA, Draft, Tell, begin, hand_over
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,11 +80,8 @@ def release(
         more than was asked for: there is no folder then.
     """
     from synthehr.io import read, write_table
-    from synthehr.io.folder import check_folder, replacing_folder
-    from synthehr.seeds import settled
 
-    check_folder(folder, "a release", is_release, force)
-    refuse_figures(privacy, limits, target)
+    begin(folder, privacy, limits, target, force=force)
     source = read(table)
     prepared = synthesizer.prepare(
         source,
@@ -106,38 +93,29 @@ def release(
         privacy=privacy,
         rules=rules,
     )
-    for warning in prepared.warnings:
-        tell(f"warning: {warning}")
-    tell(f"fitting {len(prepared.codes):,} records")
-    synthesizer.train(prepared)
-    ledger = None if privacy is None else check_claim(synthesizer.record, privacy)
-    seed = settled(synthesizer.seed)
-    with replacing_folder(folder, "a release", is_release, force=force) as draft:
-        tell("drawing records")
+
+    def draw(draft: Path, seed: int) -> Draft:
         records, types = synthesizer.sample_batches(n, seed=seed), synthesizer.schema.pandas_types
-        drawn = write_table(records, draft / DATA, pandas_types=types)
-        record = {**synthesizer.record, "sample_seed": seed, "sampled_records": drawn}
-        if ledger is None:
-            tell("comparing them with the real ones")
-            found = _compared(source.table, draft / DATA, synthesizer, target, record, with_model)
-            page, failures = "report.html", release_failures(found, limits or {})
-            found.to_html(draft / page)
-            found.to_json(draft / "report.json")
-        else:
-            table, failures = read(draft / DATA).table, ()
-            page = publish(draft, table, synthesizer.schema, synthesizer.record, ledger, tell)
-        if failures:
-            (draft / DATA).unlink()
-        else:
-            encoder = synthesizer.artifact.encoder
-            columns = zip(encoder.modelled, encoder.columns, strict=True)
-            explained = dictionary(synthesizer.schema, columns)
-            write_table([explained], draft / "data_dictionary.csv")
-            if with_model:
-                synthesizer.save(draft / "model.synthehr")
-        sums = sign(draft)
-    conclude(folder, page, sums, failures, tell)
-    return {"output": str(folder), "files": sums, "record": record}
+        place, encoder = draft / DATA, synthesizer.artifact.encoder
+        return Draft(
+            place,
+            {"sampled_records": write_table(records, place, pandas_types=types)},
+            tuple(zip(encoder.modelled, encoder.columns, strict=True)),
+            lambda: read(place).table,
+            lambda record: _compared(source.table, place, synthesizer, target, record, with_model),
+        )
+
+    return hand_over(
+        folder,
+        synthesizer,
+        prepared,
+        draw,
+        privacy=privacy,
+        limits=limits,
+        with_model=with_model,
+        force=force,
+        tell=tell,
+    )
 
 
 def _compared(

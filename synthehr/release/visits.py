@@ -1,7 +1,4 @@
-"""A folder to hand over, of visits: as `synthehr.release.records`, in the layout that came in.
-
-The visits are in it only if every gate holds; the report always is.
-"""
+"""A folder to hand over, of visits: as `synthehr.release.records`, in the layout that came in."""
 
 from __future__ import annotations
 
@@ -12,19 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from synthehr.errors import InputError
-from synthehr.gates import check_claim, release_failures
-from synthehr.release.folder import (
-    DATA,
-    Tell,
-    conclude,
-    dictionary,
-    is_release,
-    publish,
-    refuse_figures,
-    sign,
-)
+from synthehr.release.folder import DATA, FOLDER, Draft, Tell, begin, hand_over
 
 if TYPE_CHECKING:
+    from synthehr.encode.categorical import CategoricalColumn
+    from synthehr.encode.numeric import NumericColumn
+    from synthehr.encode.sequence import SequenceEncoder
     from synthehr.evaluation.longitudinal.report import VisitEvaluation
     from synthehr.io.visits import Layout, VisitTable
     from synthehr.modes.constraints import Rules
@@ -33,8 +23,6 @@ if TYPE_CHECKING:
     from synthehr.sequence_synthesizer import SequenceSynthesizer
 
 IN_ONE_FILE = ("long", "wide")
-FOLDER = "synthetic"
-"""Where the visits go, in a layout of several files."""
 
 
 def release_visits(
@@ -92,12 +80,9 @@ def release_visits(
         more than was asked for: there is no folder then.
     """
     from synthehr.evaluation.longitudinal.evaluate import FEWEST
-    from synthehr.io.folder import check_folder, replacing_folder
-    from synthehr.io.visits import read_visits
-    from synthehr.seeds import settled
+    from synthehr.io.visits import read_visits, write_visits
 
-    check_folder(folder, "a release", is_release, force)
-    refuse_figures(privacy, limits, target)
+    begin(folder, privacy, limits, target, force=force)
     real = read_visits(data, patient=patient, time=time, format=format, static=static)
     prepared = synthesizer.prepare(
         real,
@@ -115,27 +100,30 @@ def release_visits(
             f"those of {FEWEST} at least",
             hint="give more patients; a tenth of them is held out",
         )
-    for warning in prepared.warnings:
-        tell(f"warning: {warning}")
-    tell(f"fitting {prepared.patients:,} patients")
-    synthesizer.train(prepared)
-    ledger = None if privacy is None else check_claim(synthesizer.record, privacy)
-    seed = settled(synthesizer.seed)
-    with replacing_folder(folder, "a release", is_release, force=force) as draft:
-        tell("drawing patients")
-        drawn = _drawn(synthesizer, real, n, seed)
-        record = {**synthesizer.record, "sample_seed": seed}
-        record["sampled_patients"] = len(drawn.offsets()) - 1
-        if ledger is None:
-            page, failures = _judged(draft, real, drawn, synthesizer, target, limits or {}, tell)
-        else:
-            schema, failures = synthesizer.schema, ()
-            page = publish(draft, drawn.table, schema, synthesizer.record, ledger, tell)
-        if not failures:
-            _hand_over(draft, drawn, synthesizer, with_model)
-        sums = sign(draft)
-    conclude(folder, page, sums, failures, tell)
-    return {"output": str(folder), "files": sums, "record": record}
+
+    def draw(draft: Path, seed: int) -> Draft:
+        visits = _drawn(synthesizer, real, n, seed)
+        place = draft / (DATA if visits.layout in IN_ONE_FILE else FOLDER)
+        write_visits(visits, place)
+        return Draft(
+            place,
+            {"sampled_patients": len(visits.offsets()) - 1},
+            _learned(synthesizer.artifact.encoder),
+            lambda: visits.table,
+            lambda record: _compared(real, visits.table, synthesizer, target),
+        )
+
+    return hand_over(
+        folder,
+        synthesizer,
+        prepared,
+        draw,
+        privacy=privacy,
+        limits=limits,
+        with_model=with_model,
+        force=force,
+        tell=tell,
+    )
 
 
 def _drawn(
@@ -152,38 +140,6 @@ def _drawn(
         synthesizer.schema.pandas_types,
         details=real.details,
     )
-
-
-def _judged(
-    draft: Path,
-    real: VisitTable,
-    drawn: VisitTable,
-    synthesizer: SequenceSynthesizer,
-    target: str | None,
-    limits: Mapping[str, float],
-    tell: Tell,
-) -> tuple[str, tuple[str, ...]]:
-    """Write the report; give its page, and what keeps the visits from being released."""
-    tell("comparing them with the real ones")
-    found = _compared(real, drawn.table, synthesizer, target)
-    for name, why in found.results.not_measurable:
-        tell(f"warning: {name} was not measured: {why}")
-    found.to_html(draft / "report.html")
-    found.to_json(draft / "report.json")
-    return "report.html", release_failures(found, limits)
-
-
-def _hand_over(
-    draft: Path, drawn: VisitTable, synthesizer: SequenceSynthesizer, with_model: bool
-) -> None:
-    """Write the visits in their layout, and what explains them."""
-    from synthehr.io import write_table
-    from synthehr.io.visits import write_visits
-
-    write_visits(drawn, draft / (DATA if drawn.layout in IN_ONE_FILE else FOLDER))
-    write_table([_explained(synthesizer)], draft / "data_dictionary.csv")
-    if with_model:
-        synthesizer.save(draft / "model.synthehr")
 
 
 def _compared(
@@ -208,12 +164,10 @@ def _compared(
     )
 
 
-def _explained(synthesizer: SequenceSynthesizer) -> pa.Table:
-    """Make the data dictionary; of time nothing but gaps is learned."""
-    encoder = synthesizer.artifact.encoder
+def _learned(
+    encoder: SequenceEncoder,
+) -> tuple[tuple[str, NumericColumn | CategoricalColumn], ...]:
+    """Give the learned columns; of time nothing but gaps is learned."""
     parts = (encoder.static, encoder.visits)
-    columns = [
-        pair for part in parts for pair in zip(part.modelled, part.columns, strict=True)
-        if pair[0] != encoder.time
-    ]  # fmt: skip
-    return dictionary(synthesizer.schema, columns)
+    columns = [pair for part in parts for pair in zip(part.modelled, part.columns, strict=True)]
+    return tuple(pair for pair in columns if pair[0] != encoder.time)
