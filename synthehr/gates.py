@@ -177,10 +177,11 @@ def _successes(
                 f"held-out patients among themselves score ({result.auc_null.high:.3f})"
             )
     for metric in report.metrics:
-        by_model = metric.name == "membership_by_model" and metric.low is not None
-        if by_model and metric.name not in limits and metric.low > TOLD_APART:
+        if metric.name in limits or metric.low is None:
+            continue
+        if metric.name == "membership_by_model" and metric.low > TOLD_APART:
             yield f"{metric.name}: its whole interval, from {metric.low:.3f} on, is above chance"
-        if metric.name not in limits and over_the_line(metric):
+        if over_the_line(metric):
             yield f"{metric.name}: its whole interval, from {metric.low:.3f} on, is above {LINE}"
 
 
