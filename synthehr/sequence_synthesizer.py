@@ -269,6 +269,14 @@ class SequenceSynthesizer:
         found = forecast(self.artifact, data, steps, draws, self.last_seed)
         return as_shape(found, shape, self.schema.pandas_types)
 
+    def log_prob(self, data: Any) -> Any:
+        """Say how likely each patient's visits are, see `synthehr.run.visits.asking.log_prob`."""
+        from synthehr.io import as_shape, shape_of
+        from synthehr.run.visits.asking import log_prob
+
+        shape = shape_of(data[-1] if isinstance(data, list | tuple) else data)
+        return as_shape(log_prob(self.artifact, data), shape, self.schema.pandas_types)
+
     def impute(
         self,
         data: Any,

@@ -165,7 +165,7 @@ def test_copies_are_found(whole: VisitEvaluation) -> None:
     assert whole["copied_runs"].value == 0
     assert whole["membership_auc"].low is not None and whole["membership_auc"].low < 0.6
     found = lines(renamed(REAL, "c"))
-    attacked = exposure(roles(found), found.real, found.held_out, Clock(60))
+    attacked = exposure(roles(found), found.real, found.held_out, Clock(60), {})
     values = {metric.name: metric.value for metric in attacked.metrics}
     assert values["membership_auc"] > 0.95
     assert values["exact_copies"] == 1

@@ -12,6 +12,7 @@ from synthehr.errors import ConfigError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synthehr.evaluation.longitudinal.patients import InformedOfPatients
     from synthehr.evaluation.longitudinal.report import VisitEvaluation
     from synthehr.modes.constraints import Rules
     from synthehr.schema.table import Schema
@@ -30,6 +31,8 @@ class Fitted(NamedTuple):
     rules : Rules or None
     unruled : mapping or None
         What a model file says of visits drawn without rules.
+    informed : mapping or None
+        Attacks by one who has the model file.
     """
 
     real: pa.Table
@@ -37,6 +40,7 @@ class Fitted(NamedTuple):
     schema: Schema | None
     rules: Rules | None
     unruled: Mapping[str, Any] | None = None
+    informed: Mapping[str, InformedOfPatients] | None = None
 
 
 def assess_visits(
@@ -95,6 +99,7 @@ def assess_visits(
         schema=told.schema,
         rules=told.rules,
         unruled=told.unruled,
+        informed=told.informed,
         seed=asked["--seed"],
     )
 
@@ -129,4 +134,14 @@ def _as_fitted(model: Path, given: Fitted, patient: str, time: str) -> Fitted:
         given.schema or Schema.from_json(content["schema"]),
         rules,
         record.get("drawn_without_rules"),
+        _attacks(model, content["model"]["name"]),
     )
+
+
+def _attacks(model: Path, name: str) -> dict[str, InformedOfPatients] | None:
+    """Make the attacks that the model file allows; none with a model that is not ours."""
+    from synthehr.artifact import load_sequences
+    from synthehr.models import SEQUENCE_MODELS
+    from synthehr.run.visits.informed import loss_attack
+
+    return loss_attack(load_sequences(model)) if name in SEQUENCE_MODELS else None

@@ -11,6 +11,8 @@ from synthehr.commands.reading import read_table
 from synthehr.errors import ConfigError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synthehr.commands.filling import Filling
     from synthehr.io import Source
 
@@ -111,3 +113,24 @@ def impute_visits(model: Path, source: Source, wanted: Filling) -> None:
         put_json({"output": output, "visits": written, "seed": seed})
     if output != "-":
         say(f"wrote {output}", quiet=wanted.quiet)
+
+
+def score_visits(
+    model: Path, visits: Path, reading: Sequence[str] | None, column: str | None
+) -> pa.Table:
+    """Say how likely each patient's visits are.
+
+    Raises
+    ------
+    ConfigError
+        If the chances of a column are asked for.
+    """
+    from synthehr.artifact import load_sequences
+    from synthehr.run.visits.asking import log_prob
+
+    if column is not None:
+        raise ConfigError(
+            "--column is of single records, and the model file is of visits",
+            hint="leave it out; `synthehr forecast` and `synthehr impute` say what visits hold",
+        )
+    return log_prob(load_sequences(model), visit_data([visits], reading))

@@ -31,6 +31,7 @@ from synthehr.models.visit_learning import (
     held_out_visits,
     lesson,
     lesson_losses,
+    score_patients,
     static_losses,
     static_model,
     usual_most,
@@ -217,6 +218,16 @@ class LSTM(SequenceModel):
         if self.static is not None:
             loss += self.static.held_out_loss(records.static.long())
         return loss
+
+    @torch.no_grad()
+    def patient_losses(self, records: Sequences) -> Tensor:
+        """Estimate the negative log-likelihood of each patient, (P,), in nats."""
+        score = partial(lesson_losses, self.visits)
+        losses = score_patients(records, len(self.fields.visits), score)
+        if self.static is None:
+            return losses
+        once = self.static.record_losses(records.static.long())
+        return losses if once is None else losses + once
 
     def finish(self, records: Sequences) -> None:
         """Settle the shares of what patients have once, passes, and when visits end.

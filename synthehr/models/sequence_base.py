@@ -232,6 +232,13 @@ class SequenceModel(nn.Module, ABC):
     def held_out_loss(self, records: Sequences) -> float:
         """Score held-out patients; lower is better, equal input gives equal output."""
 
+    def patient_losses(self, records: Sequences) -> Tensor | None:
+        """Score each patient without gradients, in evaluation mode: (P,), lower for likelier ones.
+
+        Equal patients have equal scores. None, where the model knows no likelihood.
+        """
+        return None
+
     def begin(self, records: Sequences, generator: torch.Generator) -> None:
         """Learn what is learned before training, from the patients trained on."""
 

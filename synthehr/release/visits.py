@@ -110,7 +110,7 @@ def release_visits(
             {"sampled_patients": len(visits.offsets()) - 1},
             _learned(synthesizer.artifact.encoder),
             lambda: visits.table,
-            lambda record: _compared(real, visits.table, synthesizer, target),
+            lambda record: _compared(real, visits.table, synthesizer, target, with_model),
         )
 
     return hand_over(
@@ -143,10 +143,15 @@ def _drawn(
 
 
 def _compared(
-    real: VisitTable, drawn: pa.Table, synthesizer: SequenceSynthesizer, target: str | None
+    real: VisitTable,
+    drawn: pa.Table,
+    synthesizer: SequenceSynthesizer,
+    target: str | None,
+    with_model: bool,
 ) -> VisitEvaluation:
-    """Report on the draft, beside the patients who were held out."""
+    """Report on the draft; it is attacked by the model file only if that is handed over."""
     from synthehr.evaluation.longitudinal.evaluate import evaluate_visits
+    from synthehr.run.visits.informed import loss_attack
     from synthehr.split import patients_as_fitted
 
     record = synthesizer.record
@@ -161,6 +166,7 @@ def _compared(
         schema=synthesizer.schema,
         rules=synthesizer.artifact.rules,
         unruled=record.get("drawn_without_rules"),
+        informed=loss_attack(synthesizer.artifact) if with_model else None,
     )
 
 

@@ -19,6 +19,8 @@ from synthehr.evaluation.longitudinal.figures import figures, next_visit
 from synthehr.evaluation.longitudinal.names import MEASURED
 from synthehr.evaluation.longitudinal.patient_map import patient_map
 from synthehr.evaluation.longitudinal.patients import (
+    InformedOfPatients,
+    Known,
     Patients,
     exposure,
     outcome,
@@ -56,6 +58,7 @@ def evaluate_visits(
     schema: Schema | None = None,
     rules: Rules | None = None,
     unruled: Mapping[str, Any] | None = None,
+    informed: Mapping[str, InformedOfPatients] | None = None,
     seed: int | None = None,
 ) -> VisitEvaluation:
     """Compare synthetic visits with real ones, every figure beside what real ones score.
@@ -85,6 +88,8 @@ def evaluate_visits(
         Rules; who breaks them is counted.
     unruled : mapping, optional
         What a model file says of visits drawn without them.
+    informed : mapping of str to callable, optional
+        Attacks on membership that know more than the synthetic visits.
     seed : int, optional
         Seed of every split and resample; 0 by default.
 
@@ -113,7 +118,8 @@ def evaluate_visits(
         assert others[0] is not None
         counted = ruled(rules, given, others[0], others[1], unruled)
     groups = [by] if isinstance(by, str) else list(by or ())
-    lines = _lines(real, synthetic, held_out, patient, time, schema, chosen, clock)
+    tables = _tables(real, synthetic, held_out, patient, chosen, clock)
+    lines = _lines(tables, patient, time, schema)
     _check_static(lines, [name for name in (target, *groups) if name is not None])
     patients = _roles(lines, chosen, clock)
     rows = [*figures(patients), *telling_apart(patients), *next_visit(patients)]
@@ -122,10 +128,14 @@ def evaluate_visits(
         predicted = outcome(patients, target, clock)
         rows += effects(patients, target, clock)
     exposed = exposure(
-        replace(patients, synthetic=lines.synthetic), lines.real, lines.held_out, clock
+        replace(patients, synthetic=lines.synthetic),
+        lines.real,
+        lines.held_out,
+        clock,
+        _known(informed or {}, tables),
     )
     rows += [*predicted.metrics, *exposed.metrics, *_copies(lines, patients)]
-    tables = (lines.real, lines.synthetic, lines.held_out)
+    sides = (lines.real, lines.synthetic, lines.held_out)
     results = VisitResults(
         rows=tuple(sorted(rows, key=lambda metric: metric.column is not None)),
         columns=_columns(lines),
@@ -139,8 +149,8 @@ def evaluate_visits(
         rules=counted,
         caps=tuple(clock.caps),
         not_measurable=tuple(clock.not_measurable),
-        visits=_counts([0 if line is None else line.rows for line in tables]),
-        patients=_counts([0 if line is None else line.n_patients for line in tables]),
+        visits=_counts([0 if line is None else line.rows for line in sides]),
+        patients=_counts([0 if line is None else line.n_patients for line in sides]),
         ceiling_from="halves" if lines.held_out is None else "holdout",
         time=time,
         dated=lines.dated,
@@ -151,24 +161,15 @@ def evaluate_visits(
     return VisitEvaluation(results)
 
 
-def _lines(
-    real: Any,
-    synthetic: Any,
-    held_out: Any,
-    patient: str,
-    time: str,
-    schema: Schema | None,
-    seed: int,
-    clock: Clock,
-) -> Timelines:
-    """Read the tables, leave out what is not compared, and keep a bearable number of patients."""
-    given = {"real": real, "synthetic": synthetic, "held-out": held_out}
+def _tables(
+    real: Any, synthetic: Any, held_out: Any, patient: str, seed: int, clock: Clock
+) -> dict[str, pa.Table]:
+    """Read the tables, and keep a bearable number of patients."""
     tables: dict[str, pa.Table] = {}
-    for name, each in given.items():
+    for name, each in (("real", real), ("synthetic", synthetic), ("held-out", held_out)):
         if each is not None:
             known = tables["real"].column_names if tables else None
             tables[name] = spread(read(each), patient, known=known)[0].table
-    skipped = [] if schema is None else left_out(schema, tables["synthetic"], patient)
     for k, (name, table) in enumerate(tables.items()):
         if patient not in table.column_names:
             continue
@@ -176,6 +177,14 @@ def _lines(
         clock.cap(f"the {name} table", len(rows), table.num_rows, "visits")
         if len(rows) < table.num_rows:
             tables[name] = table.take(pa.array(rows))
+    return tables
+
+
+def _lines(
+    tables: Mapping[str, pa.Table], patient: str, time: str, schema: Schema | None
+) -> Timelines:
+    """Leave out what is not compared, and bring all to the same numbers."""
+    skipped = [] if schema is None else left_out(schema, tables["synthetic"], patient)
     lines = timelines(
         tables["real"],
         tables["synthetic"],
@@ -192,6 +201,20 @@ def _lines(
                 hint="give more patients; a column names them, a row is a visit",
             )
     return lines
+
+
+def _known(
+    informed: Mapping[str, InformedOfPatients], tables: Mapping[str, pa.Table]
+) -> dict[str, Known]:
+    """Ask those who know more about training and held-out patients."""
+    if "held-out" not in tables:
+        return {}
+    found = {}
+    for name, scores in informed.items():
+        real, held_out = scores(tables["real"]), scores(tables["held-out"])
+        if real is not None and held_out is not None:
+            found[name] = (real, held_out)
+    return found
 
 
 def _check_static(lines: Timelines, names: list[str]) -> None:

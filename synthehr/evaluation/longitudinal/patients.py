@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthehr.evaluation.attacks.candidates import FEWEST, draw_candidates, enough
@@ -22,6 +24,14 @@ from synthehr.evaluation.scores import SHALLOW
 from synthehr.evaluation.task import Found, Task, figure, generator_of
 from synthehr.evaluation.utility import calibration_error, target_utility
 from synthehr.evaluation.views import Compared, Views
+
+InformedOfPatients = Callable[[pa.Table], NDArray[np.float64] | None]
+"""Scores the patients of a long table, in the order in which they appear, shape (P,): greater for
+likelier training patients. None where nothing is known.
+
+An attacker who knows more than the synthetic visits, such as the model file.
+"""
+Known = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -137,8 +147,26 @@ def outcome(patients: Patients, target: str, clock: Clock) -> Found:
     return Found(metrics, calibration=found.calibration)
 
 
-def exposure(patients: Patients, real: Timeline, held_out: Timeline | None, clock: Clock) -> Found:
-    """Attack training patients among held-out ones, and look how near synthetic ones come."""
+def exposure(
+    patients: Patients,
+    real: Timeline,
+    held_out: Timeline | None,
+    clock: Clock,
+    known: Mapping[str, Known],
+) -> Found:
+    """Attack training patients among held-out ones, and look how near synthetic ones come.
+
+    Parameters
+    ----------
+    patients : Patients
+        All synthetic patients among them.
+    real, held_out : Timeline
+        Training patients and others, in the order in which they appear in their tables.
+    clock : Clock
+        Takes note of what cannot be measured.
+    known : mapping of str to (real, held out)
+        What attackers who know more than the synthetic table make of each.
+    """
     if held_out is None:
         clock.give_up("membership inference", "no held-out visits were given")
         return Found()
@@ -159,6 +187,10 @@ def exposure(patients: Patients, real: Timeline, held_out: Timeline | None, cloc
     rng = generator_of(patients.seed, "membership")
     candidates = draw_candidates(views, patients.told(held_out).view, rng)
     scores = by_distance(candidates)
+    for name, (of_real, of_held_out) in known.items():
+        scores[name] = np.concatenate([
+            of_real[candidates.members.rows], of_held_out[candidates.controls.rows]
+        ])  # fmt: skip
     results = membership(candidates, scores, rng)
     for result in results:
         if result.attack == "ensemble":
