@@ -44,7 +44,7 @@ def dependent() -> Iterator[VisitNetwork]:
 
 
 def drawn(made: VisitNetwork, is_first: Tensor, context: Tensor) -> Tensor:
-    cells = VisitCells(made.block, FIELDS.gap, made.passes)
+    cells = VisitCells(made.block, FIELDS.gap, made.passes, made.sharpness)
     return cells.draw(context, is_first, torch.Generator().manual_seed(1))
 
 

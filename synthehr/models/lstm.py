@@ -39,7 +39,7 @@ from synthehr.models.visit_learning import (
 )
 from synthehr.models.visit_network import VisitNetwork
 from synthehr.models.visit_passes import VISITS, settle_passes
-from synthehr.models.visit_settling import shift_to_shares
+from synthehr.models.visit_settling import settle_by_patients, shift_to_shares
 
 SETTLING_ROUNDS = 3
 SETTLING_PATIENTS = 1024
@@ -248,10 +248,26 @@ class LSTM(SequenceModel):
             lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
         )
 
+    def adjust(self, records: Sequences) -> None:
+        """Draw patients, and move shares, changes and ends to those of the patients trained on."""
+        random = torch.Generator(records.starts.device).manual_seed(1)
+        settle_by_patients(
+            self.visits,
+            self.fields,
+            records,
+            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
+        )
+
     def settle(self, generator: torch.Generator) -> None:
-        """Draw patients, and shift biases by what is off; some rounds of it."""
+        """Draw patients, and shift biases by what is off; some rounds of it.
+
+        Visits count as in the noisy marginals that the shares come from: the less, the more of
+        them a patient has.
+        """
         for _ in range(SETTLING_ROUNDS):
-            shift_to_shares(self.visits, self.fields, self.sample(SETTLING_PATIENTS, generator))
+            drawn = self.sample(SETTLING_PATIENTS, generator)
+            weights = drawn.lengths.reciprocal().repeat_interleave(drawn.lengths)
+            shift_to_shares(self.visits, self.fields, drawn, weights)
 
     def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw what patients have once, then all their visits side by side."""

@@ -30,7 +30,7 @@ from synthehr.models.layers import around, divergence
 from synthehr.models.past_reader import PastReader
 from synthehr.models.sequence_base import SequenceBatch, SequenceModel, Sequences
 from synthehr.models.visit_drawing import draw_visits, from_both_sides, next_visits
-from synthehr.models.visit_ends import Reached, settle_ends
+from synthehr.models.visit_ends import Reached
 from synthehr.models.visit_latents import LatentCritic, LatentGenerator, VisitAutoencoder
 from synthehr.models.visit_learning import (
     Lesson,
@@ -44,6 +44,7 @@ from synthehr.models.visit_learning import (
     visit_training,
 )
 from synthehr.models.visit_network import VisitNetwork
+from synthehr.models.visit_settling import settle_by_patients
 
 EMBEDDING = 12
 """Width of a token's embedding in the autoencoder."""
@@ -240,17 +241,17 @@ class LSTMGAN(SequenceModel):
         return loss
 
     def finish(self, records: Sequences) -> None:
-        """Settle the shares of what patients have once, and when visits end."""
-        self.eval()
+        """Settle the shares of what patients have once."""
         if self.static is not None:
-            self.static.finish(records.static)
-        visits, random = self.autoencoder.visits, torch.Generator(records.starts.device)
-        random.manual_seed(0)
-        wanted = visits.ends.shares(visits.reached_by(records))
-        settle_ends(
-            visits.ends,
-            wanted,
-            self.fields.mean_visits,
+            self.eval().static.finish(records.static)
+
+    def adjust(self, records: Sequences) -> None:
+        """Draw patients, and move shares, changes and ends to those of the patients trained on."""
+        random = torch.Generator(records.starts.device).manual_seed(0)
+        settle_by_patients(
+            self.autoencoder.visits,
+            self.fields,
+            records,
             lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
         )
 

@@ -245,5 +245,11 @@ class SequenceModel(nn.Module, ABC):
     def finish(self, records: Sequences) -> None:
         """Do what is left to do after training, with the patients trained on."""
 
+    def adjust(self, records: Sequences) -> None:
+        """Bring what is drawn nearer to the patients trained on.
+
+        After `finish`; never under differential privacy, where `settle` is called in its place.
+        """
+
     def settle(self, generator: torch.Generator) -> None:
         """Bring what is drawn nearer to the shares of the fields; no patient is looked at."""

@@ -78,9 +78,12 @@ class VisitCells:
     passes : Tensor of shape (D,), int64
         Columns of one number follow each other and are drawn in one pass of the network, each
         given those before them all; see `synthehr.models.visit_passes`.
+    sharpness : Tensor of shape (D,)
+        What the logits of a column's values are multiplied by; see
+        `synthehr.models.visit_settling`.
     """
 
-    def __init__(self, block: AnyOrderNetwork, gap: int, passes: Tensor) -> None:
+    def __init__(self, block: AnyOrderNetwork, gap: int, passes: Tensor, sharpness: Tensor) -> None:
         assert block.copula is None
         # Autocast would turn the weights of each column into its type again at every visit.
         device = block.offsets.device.type
@@ -103,7 +106,10 @@ class VisitCells:
         columns = range(len(block.starts) - 1)
         by_pass = groupby(columns, key=passes.tolist().__getitem__)
         self.groups = [list(group) for _, group in by_pass]
-        self.columns = [_packed(block, column, self.dtype) for column in columns]
+        self.columns = [
+            _packed(block, column, factor, self.dtype)
+            for column, factor in zip(columns, sharpness.tolist(), strict=True)
+        ]
 
     def draw(
         self,
@@ -227,27 +233,30 @@ def _null_or_value(values: Tensor, null: int, share: Tensor, uniform: Tensor) ->
     return reached(course(values), left).masked_fill_(is_null, null)
 
 
-def _packed(block: AnyOrderNetwork, column: int, dtype: torch.dtype) -> _Column:
+def _packed(block: AnyOrderNetwork, column: int, sharpness: float, dtype: torch.dtype) -> _Column:
     """Compute what hangs on a column's weights alone."""
     cells, span = block.cells, slice(block.starts[column], block.starts[column + 1])
-    head = block.token_head.weight[span]
+    head, bias = block.token_head.weight[span], block.token_head.bias[span]
     if block.rank_head is not None:
         head = block.rank_head.of_column(column, head)
     null = None
     if column in block.with_null:
         null = int(block.nulls[block.with_null.index(column)]) - span.start
+    factors = torch.full_like(bias, sharpness)
+    if null is not None:
+        factors[null] = 1.0
     parts = None
     if column in block.parted:
         place = block.parted.index(column)
         rise = slice(place * block.part_width, (place + 1) * block.part_width)
-        bias = block.part_bias[span]
-        most = int((bias > IMPOSSIBLE).sum(1).max())
+        part_bias = block.part_bias[span]
+        most = int((part_bias > IMPOSSIBLE).sum(1).max())
         parts = _Parts(
             block.part_rise.weight[rise].to(dtype),
             block.part_rise.bias[rise].to(dtype),
             block.part_embedding.weight[span].to(dtype),
             block.part_fall.weight[place, :, :most].T.to(dtype),
-            bias[:, :most],
+            part_bias[:, :most],
         )
     pieces = cells.input.weight.split(cells.input_widths, 1)
     known = pieces[-1][:, column]
@@ -256,5 +265,5 @@ def _packed(block: AnyOrderNetwork, column: int, dtype: torch.dtype) -> _Column:
     if column in cells.ordered:
         ranks = cells.ranks[span.start * cells.most_parts : span.stop * cells.most_parts]
         rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
-    bias = block.token_head.bias[span].to(dtype)
-    return _Column(head.to(dtype), bias, null, parts, seen, ranks, rank_weight)
+    head, bias = (head * factors[:, None]).to(dtype), (bias * factors).to(dtype)
+    return _Column(head, bias, null, parts, seen, ranks, rank_weight)

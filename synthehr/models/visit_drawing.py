@@ -53,7 +53,7 @@ def draw_visits(
     """
     device = static.device
     here = torch.arange(len(static), device=device)
-    cells = VisitCells(network.block, fields.gap, network.passes)
+    cells = VisitCells(network.block, fields.gap, network.passes, network.sharpness)
     memory = network.begin(static, latent)
     context = network.context(memory)
     owners, drawn = [], []
@@ -103,7 +103,7 @@ def next_visits(
         for column, field in enumerate(fields.visits)
         if field.null is not None
     }
-    cells = VisitCells(network.block, fields.gap, network.passes)
+    cells = VisitCells(network.block, fields.gap, network.passes, network.sharpness)
     measured = []
     for _ in range(steps):
         context = network.context(memory)

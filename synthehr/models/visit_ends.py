@@ -111,11 +111,11 @@ class VisitEnds(nn.Module):
             _shares(number - 1, last, int(number.max())),
         )
 
-    def rake(self, wanted: tuple[Shares, Shares], reached: Reached) -> None:
+    def rake(self, wanted: tuple[Shares, Shares], reached: Reached, share: float = 1.0) -> None:
         """Shift the odds until about as many ends are expected in each group as are wanted.
 
         By Newton's steps, group by group, on the log likelihood less a ridge: what one of time
-        and number says, the other need not.
+        and number says, the other need not. Of the shifts that are found a `share` is taken.
         """
         of_time, of_number = wanted
         groups = of_time.at(reached.time), of_number.at(reached.number - 1)
@@ -133,8 +133,8 @@ class VisitEnds(nn.Module):
                 )
                 step = (ends - found - RIDGE * shift) / (slope + RIDGE)
                 shift += step.clamp(-1, 1)
-        self.by_time += shifts[0][of_time.groups]
-        self.by_number[: len(shifts[1])] += shifts[1]
+        self.by_time += share * shifts[0][of_time.groups]
+        self.by_number[: len(shifts[1])] += share * shifts[1]
 
 
 def settle_ends(
@@ -160,7 +160,12 @@ def settle_ends(
     for _ in range(ROUNDS):
         reached: list[Reached] = []
         draw(n, reached)
-        ends.rake(wanted, Reached(*(torch.cat(part) for part in zip(*reached, strict=True))))
+        ends.rake(wanted, joined(reached))
+
+
+def joined(reached: list[Reached]) -> Reached:
+    """Put visits together that were drawn one after the other."""
+    return Reached(*(torch.cat(part) for part in zip(*reached, strict=True)))
 
 
 def _shares(places: Tensor, last: Tensor, n: int) -> Shares:

@@ -146,8 +146,12 @@ class VisitNetwork(nn.Module):
         self.ends = VisitEnds(max(len(fields.elapsed), 1), fields.mean_visits)
         # By which columns are drawn in one pass; see `synthehr.models.visit_passes`.
         self.register_buffer("passes", torch.arange(len(fields.visits)))
+        # What the logits of a column's values are multiplied by while drawing; see
+        # `synthehr.models.visit_settling`.
+        self.register_buffer("sharpness", torch.ones(len(fields.visits)))
 
     passes: Tensor
+    sharpness: Tensor
 
     def reached_by(self, records: Sequences) -> Reached:
         """Give the visits of patients, (R,), each with even odds that it is the last."""

@@ -70,7 +70,8 @@ def run_sequences(
                 resume=resume,
                 note={"seed": options.seed},
             )
-            model.finish(prepared.codes)
+            model.finish(prepared.codes.to(runtime.device))
+            model.cpu().adjust(prepared.codes)
     except (MemoryError, torch.OutOfMemoryError):
         raise TrainingError(
             "the memory does not suffice for this fit",
