@@ -242,8 +242,9 @@ class LSTMGAN(SequenceModel):
 
     def finish(self, records: Sequences) -> None:
         """Settle the shares of what patients have once."""
+        self.eval()
         if self.static is not None:
-            self.eval().static.finish(records.static)
+            self.static.finish(records.static)
 
     def adjust(self, records: Sequences) -> None:
         """Draw patients, and move shares, changes and ends to those of the patients trained on."""

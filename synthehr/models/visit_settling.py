@@ -28,7 +28,7 @@ SHARPENING_ROUNDS = 2
 SHARE_STEP = 0.4
 """Share of what is off by which biases are moved; each visit takes after the one before it."""
 SHARPNESS_STEP = 0.7
-SHARPNESS_LIMITS = (0.75, 1.5)
+SHARPNESS_LIMITS = (0.8, 1.25)
 PAIRS = 100
 """Pairs of visits of fitted patients by which half of a step is taken."""
 VISITS, FEWEST_DRAWN, MOST_DRAWN = 65_536, 256, 1_024
