@@ -251,6 +251,7 @@ def test_a_class_of_few_patients_is_not_named() -> None:
     assert named(few) == ("well", "lesion", "rare class 2")
 
 
+@pytest.mark.slow
 def test_equal_seeds_find_equal_figures() -> None:
     small = [replace(each.take(np.arange(60)), masks=None) for each in (TRAINED, GOOD)]
     found = [evaluate_images(*small, seed=5).rows for _ in range(2)]
@@ -287,6 +288,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
         evaluate_images(owned, GOOD, owned)
 
 
+@pytest.mark.slow
 def test_synthetic_images_add_to_few_real_ones_and_noise_does_not() -> None:
     real, more, unseen = phantoms(40, 0), phantoms(160, 1), phantoms(160, 2)
     alone, helped = augmentation_gain(real, more, unseen, shares=(0.0, 4.0))

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-LONG = ("01_fit_sample", "02_conditions")
-"""What they show is run in short by the tests of the README."""
+LONG = ("01_fit_sample", "02_conditions", "04_recovery")
+"""What they show is run in short by the tests of the README, and by the last one here."""
 
 
 @pytest.mark.parametrize(
