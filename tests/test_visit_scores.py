@@ -13,6 +13,7 @@ from commands import refused, run
 from visits import visits
 
 from synthehr import SequenceSynthesizer
+from synthehr.errors import ConfigError
 from synthehr.evaluation.longitudinal.evaluate import evaluate_visits
 from synthehr.run.visits.informed import loss_attack
 
@@ -69,7 +70,7 @@ def test_an_attacker_scores_patients_in_the_order_in_which_they_appear(
 def test_a_model_without_a_likelihood_says_so() -> None:
     settings = {"model": SMALL | {"latent": 4}, "train": {"steps": 2, "evaluations": 1}}
     fitted = SequenceSynthesizer("lstm-gan", seed=1, settings=settings).fit(REAL, **KEYS)
-    with pytest.raises(Exception, match="no likelihood"):
+    with pytest.raises(ConfigError, match="no likelihood"):
         fitted.log_prob(REAL)
     assert loss_attack(fitted.artifact)["loss"](REAL) is None
 
