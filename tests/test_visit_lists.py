@@ -21,7 +21,7 @@ from synthehr.io.visits import read_visits, write_visits
 
 QUICK = {
     "model": {"hidden": 16, "width": 32, "embedding": 8},
-    "train": {"steps": 60, "batch_size": 32},
+    "train": {"steps": 100, "batch_size": 32},
 }
 CODES = ("E11", "I10", "N18")
 

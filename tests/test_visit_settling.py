@@ -8,10 +8,12 @@ from encoded import encoded_visits
 from torch import Tensor
 
 from synthehr.demo import simulate_visits
+from synthehr.models.anchors import Context
 from synthehr.models.lstm import LSTM
 from synthehr.models.sequence_base import Sequences
 from synthehr.models.visit_cells import VisitCells
 from synthehr.models.visit_settling import SHARPNESS_LIMITS, sharpen
+from synthehr.models.visit_slopes import settle_slopes, slopes_of
 
 COLUMNS = ["patient_id", "day", "sex", "state", "systolic", "egfr"]
 ENCODER, RECORDS = encoded_visits(simulate_visits(150, 0, columns=COLUMNS))
@@ -72,13 +74,12 @@ def test_columns_that_change_too_much_are_sharpened_and_others_are_not() -> None
 def test_sharpness_raises_the_odds_of_values_and_leaves_null_alone() -> None:
     network = untrained().visits
     network.block.token_head.weight.zero_()
-    context = torch.zeros(N, network.width)
+    context = Context(torch.zeros(N, network.width))
 
     def drawn(sharpness: float) -> Tensor:
-        factors = torch.full((len(FIELDS.visits),), sharpness)
-        cells = VisitCells(network.block, FIELDS.gap, network.passes, factors)
+        network.sharpness.fill_(sharpness)
         is_first = torch.zeros(N, dtype=torch.bool)
-        return cells.draw(context, is_first, torch.Generator().manual_seed(1))
+        return VisitCells(network).draw(context, is_first, torch.Generator().manual_seed(1))
 
     plain, sharp = drawn(1.0), drawn(2.0)
     for column, field in enumerate(FIELDS.visits):
@@ -90,3 +91,18 @@ def test_sharpness_raises_the_odds_of_values_and_leaves_null_alone() -> None:
             assert after[field.null].item() == pytest.approx(before[field.null].item(), abs=0.02)
         wanted = before[values] ** 2 / (before[values] ** 2).sum()
         assert (after[values] / after[values].sum() - wanted).abs().max() < 0.03, field.column
+
+
+def test_slopes_over_time_come_nearer_to_the_patients_by_what_they_have_once() -> None:
+    network, random = untrained().visits, torch.Generator().manual_seed(1)
+    anchors = network.block.anchors
+    assert anchors is not None
+    egfr = anchors.places[[field.column for field in FIELDS.visits].index("egfr")]
+    wanted = slopes_of(network, RECORDS)
+    once = torch.cat([torch.ones(len(RECORDS), 1), network.once_of(RECORDS.static.long())], 1)
+    mixed = RECORDS.visits[torch.randperm(len(RECORDS.visits), generator=random)]
+    still = Sequences(RECORDS.static, mixed, RECORDS.starts)
+    assert (once @ wanted)[:, egfr].mean() < 2 * (once @ slopes_of(network, still))[:, egfr].mean()
+    settle_slopes(network, wanted, still, 1.0)
+    moved = network.slopes_for(RECORDS.static.long())[:, egfr]
+    assert moved.mean() < 0

@@ -5,6 +5,7 @@ Shapes: B records, D columns, V tokens of all columns side by side, P parts at m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast, final
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from synthehr.encode.fields import Field, Fields
+from synthehr.models.anchors import Anchors, Context, Leaning
 from synthehr.models.cells import CellReader
 from synthehr.models.copula import Copula
 from synthehr.models.layers import PerColumnLinear, Residual
@@ -67,6 +69,8 @@ class AnyOrderNetwork(nn.Module):
     width, blocks, embedding, frequencies, part_width, head_frequencies, factors, estimates : int
     dropout, own_share : float
         See `synthehr.models.autoregressive.AutoregressiveConfig`.
+    anchored : sequence of int
+        Columns with anchors; see `synthehr.models.anchors`.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class AnyOrderNetwork(nn.Module):
         own_share: float,
         factors: int,
         estimates: int,
+        anchored: Sequence[int] = (),
     ) -> None:
         super().__init__()
         sizes = np.array([field.size for field in fields])
@@ -104,6 +109,7 @@ class AnyOrderNetwork(nn.Module):
         self.copula = None
         if factors and self.ordered:
             self.copula = Copula(fields, factors, estimates)
+        self.anchors = Anchors(fields, anchored, width) if anchored else None
         self.rank_head = None
         if head_frequencies and self.ordered:
             self.rank_head = RankHead(fields, self.ordered, own, width, head_frequencies)
@@ -140,14 +146,10 @@ class AnyOrderNetwork(nn.Module):
     null_columns: Tensor
     nulls: Tensor
 
-    def cross_entropy(self, codes: Tensor, known: Tensor, context: Tensor | None = None) -> Tensor:
-        """Negative log-likelihood (nats) of every cell given the known ones; (B, D).
-
-        A context, (B, width), is what else is known of the records, as a summand of the first
-        layer.
-        """
+    def cross_entropy(self, codes: Tensor, known: Tensor, context: Context | None = None) -> Tensor:
+        """Negative log-likelihood (nats) of every cell given the known ones; (B, D)."""
         first = self.cells(codes, known)
-        hidden = self.body(first if context is None else first + context)
+        hidden = self.body(first if context is None else first + context.first)
         tokens = codes[:, 0] + self.offsets
         if self.rank_head is None:
             logits = self.token_head(hidden)
@@ -156,6 +158,10 @@ class AnyOrderNetwork(nn.Module):
             logits = functional.linear(hidden, weight, self.token_head.bias)
         if self.copula is not None:
             logits = logits + self.copula.logits(codes, known)
+        leanings = None
+        if self.anchors is not None and context is not None and context.anchor is not None:
+            leanings = self.anchors.leanings(hidden, context.anchor)
+            logits = logits + self.anchors.logits(leanings)
         losses = cast(Tensor, ColumnCrossEntropy.apply(logits, tokens, self.membership))
         if self.with_null:
             # Null or not, and only then which value: who lacks a cell says nothing of values.
@@ -172,6 +178,8 @@ class AnyOrderNetwork(nn.Module):
         raised = self.part_rise(hidden).view(-1, len(self.parted), self.part_width)
         units = functional.silu(raised + self.part_embedding(tokens))
         logits = self.part_fall(units).float() + functional.embedding(tokens, self.part_bias)
+        if self.anchors is not None and leanings is not None:
+            logits = self.anchors.with_parts_tilted(logits, leanings, tokens)
         target = codes[:, 1, self.parted_index]
         parts = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         return losses.index_add(1, self.parted_index, parts.view(target.shape))
@@ -179,7 +187,7 @@ class AnyOrderNetwork(nn.Module):
     def column_logits(self, hidden: Tensor, column: int, added: Tensor | None) -> Tensor:
         """Logits of one column's tokens, (B, size): of null against all values; of these.
 
-        What the copula adds, (B, size), is added.
+        What the copula or anchors add, (B, size), is added.
         """
         span = slice(self.starts[column], self.starts[column + 1])
         weight, bias = self.token_head.weight[span], self.token_head.bias[span]
@@ -202,14 +210,19 @@ class AnyOrderNetwork(nn.Module):
         """Logits of one column's tokens, (B, size), null among them."""
         return self.with_values(self.column_logits(hidden, column, added), column)
 
-    def part_logits(self, hidden: Tensor, column: int, tokens: Tensor) -> Tensor:
+    def part_logits(
+        self, hidden: Tensor, column: int, tokens: Tensor, leaning: Leaning | None = None
+    ) -> Tensor:
         """Logits of the parts of one column's tokens, (B,); (B, P)."""
         index = self.parted.index(column)
         span = slice(index * self.part_width, (index + 1) * self.part_width)
         raised = functional.linear(hidden, self.part_rise.weight[span], self.part_rise.bias[span])
-        tokens = tokens + self.starts[column]
-        units = functional.silu(raised + self.part_embedding(tokens))
-        return (units @ self.part_fall.weight[index]).float() + self.part_bias[tokens]
+        flat = tokens + self.starts[column]
+        units = functional.silu(raised + self.part_embedding(flat))
+        logits = (units @ self.part_fall.weight[index]).float() + self.part_bias[flat]
+        if self.anchors is None or leaning is None:
+            return logits
+        return logits + self.anchors.part_logits(leaning, column, tokens)
 
 
 def has_null(field: Field) -> bool:

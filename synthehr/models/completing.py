@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from synthehr.encode.fields import Fields
+from synthehr.models.anchors import Context
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Given, Legal
 from synthehr.models.partial import reveal, start
@@ -26,7 +27,7 @@ def complete_records(
     generator: torch.Generator,
     legal: Legal | None = None,
     estimate: int = 0,
-    context: Tensor | None = None,
+    context: Context | None = None,
     once: Tensor | None = None,
 ) -> Tensor:
     """Draw the open cells of records, (n, 2, D); parameters as of `Model.complete`.
@@ -47,7 +48,9 @@ def complete_records(
         if not len(rows):
             continue
         hidden: Tensor = network.body(partial.first[rows])
-        logits = network.token_logits(hidden, column, partial.added(network, column, rows))
+        leaning = partial.leaning(network, column, hidden, rows)
+        added = partial.added(network, column, rows, leaning)
+        logits = network.token_logits(hidden, column, added)
         logits = _without(logits, barred.get(column))
         drawn = partial.codes[rows]
         lawful = None
@@ -58,7 +61,7 @@ def complete_records(
             logits = without(logits, ~lawful.any(2))
         drawn[:, 0, column] = tokens = reached(course(logits), chance[0, rows])
         if column in network.parted:
-            logits = network.part_logits(hidden, column, tokens)
+            logits = network.part_logits(hidden, column, tokens, leaning)
             if lawful is not None:
                 logits = without(logits, wrong_parts(lawful, tokens, logits))
             drawn[:, 1, column] = reached(course(logits), chance[1, rows])
@@ -72,7 +75,7 @@ def token_chances(
     fields: Fields,
     codes: Tensor,
     barred: Mapping[int, Tensor],
-    context: Tensor | None = None,
+    context: Context | None = None,
 ) -> tuple[Tensor, ...]:
     """Compute the chance of each token given the known cells, D times (n, size).
 
@@ -80,13 +83,13 @@ def token_chances(
     """
     partial = start(network, fields, len(codes), Given(codes), context=context)
     hidden = network.body(partial.first)
-    return tuple(
-        _without(
-            network.token_logits(hidden, column, partial.added(network, column)),
-            barred.get(column),
-        ).softmax(1)
-        for column in range(len(fields))
-    )
+    found = []
+    for column in range(len(fields)):
+        leaning = partial.leaning(network, column, hidden)
+        added = partial.added(network, column, leaning=leaning)
+        logits = network.token_logits(hidden, column, added)
+        found.append(_without(logits, barred.get(column)).softmax(1))
+    return tuple(found)
 
 
 def beside(once: Tensor | None, codes: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,7 @@ from synthehr.models.factors import (
     nothing_seen,
     posterior,
 )
+from synthehr.models.ranks import normal_scores
 
 Floats = NDArray[np.float64]
 
@@ -210,19 +211,10 @@ class _Value(NamedTuple):
 
 def _score(column: int, field: Field, parts: int) -> _Value:
     """Make the normal score of an ordered column."""
-    assert field.positions is not None
-    clipped = torch.from_numpy(np.clip(field.positions, 1e-3, 1 - 1e-3))
-    scores = torch.special.ndtri(clipped).numpy()
-    shares = field.shares.copy()
-    if field.null is not None:
-        shares[field.null] = 0.0
-    shares /= max(shares.sum(), 1e-9)
-    centre = scores.mean(1)
-    mean = shares @ centre
-    scale = max(float(shares @ (centre - mean) ** 2) ** 0.5, 1e-3)
+    scores = normal_scores(field)
     table = np.zeros((field.size, parts))
-    table[:, : scores.shape[1]] = (scores - mean) / scale
-    return _Value(column, table, (centre - mean) / scale, -1 if field.null is None else field.null)
+    table[:, : scores.shape[1]] = scores
+    return _Value(column, table, scores.mean(1), -1 if field.null is None else field.null)
 
 
 def _indicators(column: int, field: Field, parts: int) -> list[_Value]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synthehr.encode.sequence import SequenceFields
-from synthehr.models.ranks import rank_width
+from synthehr.models.ranks import normal_scores, rank_width
 
 FREQUENCIES = 5
 """Fourier pairs of the rank of the time since the first visit."""
@@ -69,7 +69,7 @@ class Course(nn.Module):
         start = 0
         for column, field in enumerate(fields.visits):
             if field.positions is not None:
-                here = 2 * field.positions - 1
+                here = normal_scores(field)
                 scores[start : start + field.size] = here[:, -1:]
                 scores[start : start + field.size, : here.shape[1]] = here
             if field.null is not None:
@@ -120,7 +120,7 @@ class Course(nn.Module):
         return codes[..., 0, :] != self.nulls
 
     def score(self, codes: Tensor) -> Tensor:
-        """Rank of each cell, of codes (..., 2, D), between -1 and 1; 0 without an order."""
+        """Give the normal score of each cell, of codes (..., 2, D); 0 without an order."""
         return self.scores[(codes[..., 0, :] + self.starts) * self.parts + codes[..., 1, :]]
 
     def lengths(self, codes: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ from synthehr.models.visit_learning import (
 from synthehr.models.visit_network import VisitNetwork
 from synthehr.models.visit_passes import VISITS, settle_passes
 from synthehr.models.visit_settling import settle_by_patients, shift_to_shares
+from synthehr.models.visit_starts import start_visits
 
 SETTLING_ROUNDS = 3
 SETTLING_PATIENTS = 1024
@@ -152,6 +153,7 @@ class LSTM(SequenceModel):
             dropout=config.dropout,
             own_share=config.own_share,
             looks_ahead=config.whole_share > 0,
+            anchored=not private,
         )
         self.register_buffer("most_visits", torch.tensor(1))
 
@@ -192,8 +194,8 @@ class LSTM(SequenceModel):
         return visit_training(fields, n_patients)
 
     def begin(self, records: Sequences, generator: torch.Generator) -> None:
-        """Count when patients end, and remember how many visits they have at most, roughly."""
-        self.visits.ends.learn(self.visits.reached_by(records))
+        """Start visits, and remember how many of them patients have at most, roughly."""
+        start_visits(self.visits, records, generator)
         self.most_visits.fill_(usual_most(records))
 
     def losses(self, batch: SequenceBatch, step: int) -> Iterator[Loss]:

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.sequence import SequenceFields
+from synthehr.models.anchors import Context
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import NOTHING_GIVEN, Given, Loss
 from synthehr.models.completing import complete_records, token_chances
@@ -45,6 +46,7 @@ from synthehr.models.visit_learning import (
 )
 from synthehr.models.visit_network import VisitNetwork
 from synthehr.models.visit_settling import settle_by_patients
+from synthehr.models.visit_starts import start_visits
 
 EMBEDDING = 12
 """Width of a token's embedding in the autoencoder."""
@@ -53,8 +55,7 @@ ADVERSARY = 128
 PENALTY_EVERY = 4
 """Steps from one penalty of the critic to the next."""
 CUT_SHARE = 0.25
-"""Share of the patients whose latents are read, in a step, from some of their visits only, as
-they are when visits are to be continued."""
+"""Share of the patients whose latents are read from some visits only, to learn to continue."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ class LSTMGAN(SequenceModel):
             dropout=config.dropout,
             own_share=config.own_share,
             looks_ahead=config.whole_share > 0,
+            anchored=True,
             latent=config.latent,
         )
         reader = PastReader(
@@ -188,8 +190,8 @@ class LSTMGAN(SequenceModel):
         return visit_training(fields, n_patients)
 
     def begin(self, records: Sequences, generator: torch.Generator) -> None:
-        """Count when patients end, and remember how many visits they have at most, roughly."""
-        self.autoencoder.visits.ends.learn(self.autoencoder.visits.reached_by(records))
+        """Start visits, and remember how many of them patients have at most, roughly."""
+        start_visits(self.autoencoder.visits, records, generator)
         self.most_visits.fill_(usual_most(records))
 
     def losses(self, batch: SequenceBatch, step: int) -> Iterator[Loss]:
@@ -202,11 +204,7 @@ class LSTMGAN(SequenceModel):
         config, random = self.config, batch.generator
         course = self.autoencoder.visits.course
         batch, asked = lesson(
-            batch,
-            course,
-            step,
-            forgetting=config.forgetting,
-            whole_share=config.whole_share,
+            batch, course, step, forgetting=config.forgetting, whole_share=config.whole_share
         )
         losses = self._bound(batch, asked, self._until(batch), config.beta)
         yield Loss("autoencoder", per_record=losses / self.fields.mean_visits)
@@ -339,7 +337,7 @@ class LSTMGAN(SequenceModel):
 
     def _completion(
         self, records: Sequences, generator: torch.Generator
-    ) -> tuple[AnyOrderNetwork, Tensor, Tensor]:
+    ) -> tuple[AnyOrderNetwork, Tensor, Context]:
         """Give what holes are filled by: network, codes and contexts."""
 
         def latent_of(batch: SequenceBatch, shown: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synthehr.encode.fields import Fields
+from synthehr.models.anchors import Anchor, Context, Leaning
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import OPEN, Given
 from synthehr.models.factors import Posterior
@@ -34,6 +35,8 @@ class Partial:
         What the known columns say of the copula's factors, where the network has a copula.
     estimate : int
         Which estimate of the copula is used.
+    anchor : Anchor or None
+        Where columns were, for a network with anchors.
     """
 
     codes: Tensor
@@ -43,6 +46,7 @@ class Partial:
     evenly: bool
     factors: Posterior | None = None
     estimate: int = 0
+    anchor: Anchor | None = None
 
     def copy(self) -> Partial:
         """Copy what drawing changes in place."""
@@ -55,13 +59,28 @@ class Partial:
         )
 
     def added(
-        self, network: AnyOrderNetwork, column: int, rows: Tensor | None = None
+        self,
+        network: AnyOrderNetwork,
+        column: int,
+        rows: Tensor | None = None,
+        leaning: Leaning | None = None,
     ) -> Tensor | None:
-        """Give what the copula adds to the logits of a column, in some rows or all."""
+        """Give what anchors or the copula add to the logits of a column, in some rows or all."""
+        if network.anchors is not None and leaning is not None:
+            return network.anchors.column_logits(leaning, column)
         if self.factors is None or network.copula is None:
             return None
         found = self.factors if rows is None else self.factors.rows(rows)
         return network.copula.of_column(found, column, self.estimate)
+
+    def leaning(
+        self, network: AnyOrderNetwork, column: int, hidden: Tensor, rows: Tensor | None = None
+    ) -> Leaning | None:
+        """Say how a column leans, given the network's last layer in some rows or all."""
+        anchors, anchor = network.anchors, self.anchor
+        if anchors is None or anchor is None or column not in anchors.places:
+            return None
+        return anchors.leaning(hidden, anchor if rows is None else anchor.rows(rows), column)
 
 
 def start(
@@ -70,7 +89,7 @@ def start(
     n: int,
     given: Given,
     estimate: int = 0,
-    context: Tensor | None = None,
+    context: Context | None = None,
 ) -> Partial:
     """Begin with the given cells; a context is as of `AnyOrderNetwork.cross_entropy`."""
     device = network.offsets.device
@@ -78,9 +97,10 @@ def start(
     known = torch.zeros(n, len(fields), dtype=torch.bool, device=device)
     log_chance, evenly = torch.zeros(n, device=device), given.codes is None
     first, copula = network.cells.nothing_known(n), network.copula
-    first = first if context is None else first + context
+    first = first if context is None else first + context.first
+    anchor = None if context is None else context.anchor
     factors = None if copula is None else copula.nothing_known(n, estimate)
-    partial = Partial(codes, known, first, log_chance, evenly, factors, estimate)
+    partial = Partial(codes, known, first, log_chance, evenly, factors, estimate, anchor)
     if given.codes is None:
         return partial
     for column, field in enumerate(fields):

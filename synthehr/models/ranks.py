@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthehr.encode.fields import Fields
+from synthehr.encode.fields import Field, Fields
 
 
 def rank_width(frequencies: int) -> int:
@@ -35,6 +35,21 @@ def rank_features(positions: NDArray[np.float64], frequencies: int) -> NDArray[n
     angles = math.pi * rank[..., None] * 2.0 ** torch.arange(frequencies)
     plain = torch.stack([2 * rank - 1, torch.special.ndtri(rank) / 1.5], -1)
     return torch.cat([plain, angles.sin(), angles.cos()], -1).float().numpy()
+
+
+def normal_scores(field: Field) -> NDArray[np.float64]:
+    """Scores of the parts of an ordered column's tokens, in standard units; (size, P)."""
+    assert field.positions is not None
+    clipped = torch.from_numpy(np.clip(field.positions, 1e-3, 1 - 1e-3))
+    scores = torch.special.ndtri(clipped).numpy()
+    shares = field.shares.copy()
+    if field.null is not None:
+        shares[field.null] = 0.0
+    shares /= max(shares.sum(), 1e-9)
+    centre = scores.mean(1)
+    mean = shares @ centre
+    scale = max(float(shares @ (centre - mean) ** 2) ** 0.5, 1e-3)
+    return (scores - mean) / scale
 
 
 def own_scale(fields: Fields, ordered: list[int], share: float) -> Tensor:

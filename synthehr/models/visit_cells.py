@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthehr.models.anchors import Anchor, Context, Leaning
 from synthehr.models.any_order import IMPOSSIBLE, LOGIT_LIMIT, AnyOrderNetwork
 from synthehr.models.base import Legal
 from synthehr.models.completing import beside
 from synthehr.models.layers import Residual
 from synthehr.models.reveal import course, reached, without, wrong_parts
+from synthehr.models.visit_network import VisitNetwork
 
 
 class _Parts(NamedTuple):
@@ -46,6 +48,8 @@ class _Column(NamedTuple):
     ----------
     head, bias : Tensor of shape (size, width), (size,)
         Of its tokens' logits.
+    factors : Tensor of shape (size,)
+        What logits are multiplied by: the column's sharpness, and 1 for null.
     null : int or None
         Its null, where it can be null and something else.
     parts : _Parts or None
@@ -58,6 +62,7 @@ class _Column(NamedTuple):
 
     head: Tensor
     bias: Tensor
+    factors: Tensor
     null: int | None
     parts: _Parts | None
     seen: Tensor
@@ -71,25 +76,22 @@ class VisitCells:
 
     Parameters
     ----------
-    block : AnyOrderNetwork
-        In evaluation mode, without a copula.
-    gap : int
-        The column that is known of a first visit, as null, and is not null in any other.
-    passes : Tensor of shape (D,), int64
-        Columns of one number follow each other and are drawn in one pass of the network, each
-        given those before them all; see `synthehr.models.visit_passes`.
-    sharpness : Tensor of shape (D,)
-        What the logits of a column's values are multiplied by; see
-        `synthehr.models.visit_settling`.
+    network : VisitNetwork
+        In evaluation mode. Columns of one number among its `passes` follow each other and are
+        drawn in one pass, each given those before them all. Its gap is known of a first visit,
+        as null, and is not null in any other.
     """
 
-    def __init__(self, block: AnyOrderNetwork, gap: int, passes: Tensor, sharpness: Tensor) -> None:
+    def __init__(self, network: VisitNetwork) -> None:
+        block = network.block
         assert block.copula is None
         # Autocast would turn the weights of each column into its type again at every visit.
         device = block.offsets.device.type
         lower = torch.is_autocast_enabled(device)
         self.dtype = torch.get_autocast_dtype(device) if lower else torch.float32
-        self.gap = gap
+        self.course = network.course
+        self.gap = network.course.gap
+        self.anchors = block.anchors
         self.most_parts = block.most_parts
         self.start = block.cells.input.bias.detach()
         residuals = [part for part in block.body if isinstance(part, Residual)]
@@ -104,16 +106,16 @@ class VisitCells:
             for r in residuals
         ]
         columns = range(len(block.starts) - 1)
-        by_pass = groupby(columns, key=passes.tolist().__getitem__)
+        by_pass = groupby(columns, key=network.passes.tolist().__getitem__)
         self.groups = [list(group) for _, group in by_pass]
         self.columns = [
             _packed(block, column, factor, self.dtype)
-            for column, factor in zip(columns, sharpness.tolist(), strict=True)
+            for column, factor in zip(columns, network.sharpness.tolist(), strict=True)
         ]
 
     def draw(
         self,
-        context: Tensor,
+        context: Context,
         is_first: Tensor,
         generator: torch.Generator,
         legal: Legal | None = None,
@@ -123,8 +125,8 @@ class VisitCells:
 
         Parameters
         ----------
-        context : Tensor of shape (B, width)
-            What is known of the patients, as a summand of the first layer.
+        context : Context
+            What is known of the patients.
         is_first : Tensor of shape (B,), bool
             Whether it is a patient's first visit.
         generator : torch.Generator
@@ -133,23 +135,23 @@ class VisitCells:
             Rules over what patients have once, `once` of shape (B, 2, S), and then the columns of
             visits.
         """
-        with torch.autocast(context.device.type, enabled=False):
+        with torch.autocast(context.first.device.type, enabled=False):
             return self._drawn(context, is_first, generator, legal, once)
 
     def _drawn(
         self,
-        context: Tensor,
+        context: Context,
         is_first: Tensor,
         generator: torch.Generator,
         legal: Legal | None,
         once: Tensor | None,
     ) -> Tensor:
-        n, columns = len(context), len(self.columns)
+        n, columns, device = len(context.first), len(self.columns), context.first.device
         before = 0 if once is None else once.shape[2]
-        chances = torch.rand(columns, 2, n, generator=generator, device=context.device)
-        codes = torch.zeros(n, 2, columns, dtype=torch.int64, device=context.device)
-        known = torch.zeros(columns, dtype=torch.bool, device=context.device)
-        first = self.start + context
+        chances = torch.rand(columns, 2, n, generator=generator, device=device)
+        codes = torch.zeros(n, 2, columns, dtype=torch.int64, device=device)
+        known = torch.zeros(columns, dtype=torch.bool, device=device)
+        first = self.start + context.first
         groups = self.groups
         if legal is not None:
             groups = [[place - before] for place in legal.order if place >= before]
@@ -165,7 +167,10 @@ class VisitCells:
                     rows = beside(once, codes, known.expand(n, -1))
                     lawful = legal.allowed(before + column, *rows)
                 hidden = self._hidden(first) if hidden is None else hidden
-                tokens, parts = self._cell(column, hidden, chances[column], is_first, lawful)
+                leaning = self._leaning(column, hidden, context.anchor, codes)
+                tokens, parts = self._cell(
+                    column, hidden, chances[column], is_first, lawful, leaning
+                )
                 codes[:, 0, column] = tokens
                 if parts is not None:
                     codes[:, 1, column] = parts
@@ -182,12 +187,32 @@ class VisitCells:
             rows = tokens * self.most_parts + codes[:, 1, column]
             first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
 
+    def _leaning(
+        self, column: int, hidden: Tensor, anchor: Anchor | None, codes: Tensor
+    ) -> Leaning | None:
+        """Say how a column leans, and move it along the patients' slopes over the gap."""
+        if self.anchors is None or anchor is None or column not in self.anchors.places:
+            return None
+        leaning = self.anchors.leaning(hidden, anchor, column)
+        if anchor.slopes is None:
+            return leaning
+        slopes = anchor.slopes[:, self.anchors.places[column]]
+        return leaning.moved(slopes, self.course.lengths(codes))
+
     def _cell(
-        self, column: int, hidden: Tensor, chance: Tensor, is_first: Tensor, lawful: Tensor | None
+        self,
+        column: int,
+        hidden: Tensor,
+        chance: Tensor,
+        is_first: Tensor,
+        lawful: Tensor | None,
+        leaning: Leaning | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Draw tokens and, where they have several, parts of a column, (B,) each."""
         packed = self.columns[column]
         logits = functional.linear(hidden, packed.head, packed.bias).float()
+        if self.anchors is not None and leaning is not None:
+            logits.addcmul_(self.anchors.column_logits(leaning, column), packed.factors)
         logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
         null, odds = packed.null, None
         if null is not None:
@@ -209,6 +234,9 @@ class VisitCells:
         units = functional.linear(hidden, rise, rise_bias) + embedding.index_select(0, tokens)
         logits = functional.linear(functional.silu(units), fall).float()
         logits += bias.index_select(0, tokens)
+        if self.anchors is not None and leaning is not None:
+            added = self.anchors.part_logits(leaning, column, tokens)
+            logits += added[:, : logits.shape[1]]
         if lawful is not None:
             logits = without(logits, wrong_parts(lawful, tokens, logits))
         return tokens, reached(course(logits), chance[1])
@@ -266,4 +294,4 @@ def _packed(block: AnyOrderNetwork, column: int, sharpness: float, dtype: torch.
         ranks = cells.ranks[span.start * cells.most_parts : span.stop * cells.most_parts]
         rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
     head, bias = (head * factors[:, None]).to(dtype), (bias * factors).to(dtype)
-    return _Column(head, bias, null, parts, seen, ranks, rank_weight)
+    return _Column(head, bias, factors, null, parts, seen, ranks, rank_weight)

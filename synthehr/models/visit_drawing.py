@@ -9,8 +9,10 @@ from torch import Tensor
 
 from synthehr.encode.sequence import SequenceFields
 from synthehr.errors import ConfigError
+from synthehr.models.anchors import Context
 from synthehr.models.base import OPEN, Legal
 from synthehr.models.completing import complete_records
+from synthehr.models.reveal import spread
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 from synthehr.models.visit_cells import VisitCells
 from synthehr.models.visit_ends import Reached
@@ -53,9 +55,14 @@ def draw_visits(
     """
     device = static.device
     here = torch.arange(len(static), device=device)
-    cells = VisitCells(network.block, fields.gap, network.passes, network.sharpness)
+    cells = VisitCells(network)
     memory = network.begin(static, latent)
     context = network.context(memory)
+    # Who ends at a visit is decided by where the chance to have gone on falls below a number of
+    # his own. These are spread evenly, so that lengths vary less from sample to sample.
+    uniform = torch.rand(len(static), generator=generator, device=device)
+    ends_below = spread(uniform, here, generator)
+    goes_on = torch.ones_like(uniform)
     owners, drawn = [], []
     for _ in range(int(LONGEST * usual_most)):
         codes = cells.draw(context, memory.past.visits == 0, generator, legal, static[here])
@@ -63,16 +70,16 @@ def draw_visits(
         context = network.context(memory)
         owners.append(here)
         drawn.append(codes)
-        now = network.reached(context, memory.past)
+        now = network.reached(context.first, memory.past)
         if reached is not None:
             reached.append(now)
-        chance = now.odds.sigmoid()
-        goes_on = torch.rand(len(here), generator=generator, device=device) >= chance
-        kept = goes_on.nonzero()[:, 0]
+        goes_on = goes_on * (-now.odds).sigmoid()
+        kept = (goes_on > ends_below[here]).nonzero()[:, 0]
         if not len(kept):
             break
         if len(kept) < len(here):
-            here, memory, context = here[kept], memory.rows(kept), context[kept]
+            here, memory, context = here[kept], memory.rows(kept), context.rows(kept)
+            goes_on = goes_on[kept]
     owner = torch.cat(owners)
     counts = torch.bincount(owner, minlength=len(static))
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
@@ -103,7 +110,7 @@ def next_visits(
         for column, field in enumerate(fields.visits)
         if field.null is not None
     }
-    cells = VisitCells(network.block, fields.gap, network.passes, network.sharpness)
+    cells = VisitCells(network)
     measured = []
     for _ in range(steps):
         context = network.context(memory)
@@ -134,8 +141,8 @@ def from_both_sides(
     records: Sequences,
     generator: torch.Generator,
     latent_of: Callable[[SequenceBatch, Tensor], Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Give the codes of all visits, (R, 2, D), and what the others say of each, (R, width).
+) -> tuple[Tensor, Context]:
+    """Give the codes of all visits, (R, 2, D), and what the others say of each.
 
     Null counts as open: whether a cell was measured is not looked at. Latents, for a network
     that takes them, are made of the patients and of which cells are known, (B, T, D).

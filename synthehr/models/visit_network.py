@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthehr.encode.sequence import SequenceFields
+from synthehr.models.anchors import Anchor, Context
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.cells import CellReader
 from synthehr.models.course import Course, Past
@@ -39,11 +40,14 @@ class Memory(NamedTuple):
         Of the recurrent network that reads forwards.
     once : Tensor of shape (B, width)
         What holds for the whole patient, as a summand of the context.
+    slopes : Tensor of shape (B, O)
+        See `VisitNetwork.slopes_for`.
     """
 
     past: Past
     state: Tensor
     once: Tensor
+    slopes: Tensor
 
     def rows(self, index: Tensor) -> Memory:
         """Keep some patients."""
@@ -51,6 +55,7 @@ class Memory(NamedTuple):
             Past(*(part.index_select(0, index) for part in self.past)),
             self.state.index_select(0, index),
             self.once.index_select(0, index),
+            self.slopes.index_select(0, index),
         )
 
     def where(self, here: Tensor, other: Memory) -> Memory:
@@ -63,6 +68,7 @@ class Memory(NamedTuple):
             Past(*(either(*pair) for pair in zip(self.past, other.past, strict=True))),
             either(self.state, other.state),
             self.once,
+            self.slopes,
         )
 
 
@@ -81,6 +87,8 @@ class VisitNetwork(nn.Module):
         See `synthehr.models.lstm.LSTMConfig`.
     looks_ahead : bool
         Whether there is a network that reads backwards.
+    anchored : bool
+        Whether numeric columns lean to where they were; see `synthehr.models.anchors`.
     latent : int
         Width of the latent vector of a patient that visits hang on; 0: there is none.
     """
@@ -99,11 +107,13 @@ class VisitNetwork(nn.Module):
         dropout: float,
         own_share: float,
         looks_ahead: bool,
+        anchored: bool,
         latent: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
         self.course = Course(fields)
+        columns = _anchored(fields) if anchored else []
         self.block = AnyOrderNetwork(
             fields.visits,
             width=width,
@@ -116,6 +126,7 @@ class VisitNetwork(nn.Module):
             own_share=own_share,
             factors=0,
             estimates=1,
+            anchored=columns,
         )
         readers = [
             PastReader(
@@ -149,9 +160,13 @@ class VisitNetwork(nn.Module):
         # What the logits of a column's values are multiplied by while drawing; see
         # `synthehr.models.visit_settling`.
         self.register_buffer("sharpness", torch.ones(len(fields.visits)))
+        # By how much columns move over time besides, while drawing, given what patients have
+        # once; see `synthehr.models.visit_slopes`.
+        self.register_buffer("slopes", torch.zeros(1 + width, len(columns)))
 
     passes: Tensor
     sharpness: Tensor
+    slopes: Tensor
 
     def reached_by(self, records: Sequences) -> Reached:
         """Give the visits of patients, (R,), each with even odds that it is the last."""
@@ -173,17 +188,31 @@ class VisitNetwork(nn.Module):
         """Start with what patients have once, of codes (B, 2, S), and latents (B, L)."""
         once = self.once_of(static, latent)
         past = self.course.nothing(self.course.origin(static))
-        return Memory(past, self.behind.begin(once), once)
+        return Memory(past, self.behind.begin(once), once, self.slopes_for(static))
 
     def proceed(self, memory: Memory, codes: Tensor, known: Tensor) -> Memory:
         """Take in one more visit, of codes (B, 2, D) with known cells (B, D)."""
         state = self.behind.step(codes, known, memory.state)
         past = self.course.after(memory.past, codes, known & self.course.seen(codes))
-        return Memory(past, state, memory.once)
+        return Memory(past, state, memory.once, memory.slopes)
 
-    def context(self, memory: Memory) -> Tensor:
-        """Say what is known before the next visit, (B, width)."""
-        return self.behind.context(memory.past, self.behind.hidden(memory.state)) + memory.once
+    def context(self, memory: Memory) -> Context:
+        """Say what is known before the next visit, of B patients."""
+        first = self.behind.context(memory.past, self.behind.hidden(memory.state)) + memory.once
+        return Context(first, self.anchor(memory.past, memory.slopes))
+
+    def anchor(self, past: Past, slopes: Tensor | None = None) -> Anchor | None:
+        """Say where the ordered columns of patients were; None without anchors."""
+        if self.block.anchors is None:
+            return None
+        index = self.block.anchors.index
+        mean = past.sums / past.counts.clamp(min=1)
+        last, seen = self.course.score(past.last), past.seen.float()
+        return Anchor(last[..., index], mean[..., index], seen[..., index], slopes)
+
+    def slopes_for(self, static: Tensor) -> Tensor:
+        """Say by how much scores are moved in a mean gap, of codes (B, 2, S); (B, O)."""
+        return torch.addmm(self.slopes[0], self.once_of(static).float(), self.slopes[1:])
 
     def losses(
         self,
@@ -213,9 +242,9 @@ class VisitNetwork(nn.Module):
         left = batch.present.sum(1)[owners] - place
         cells = batch.visits[batch.present]
         with rows_owned_by(owners[left > 0]):
-            losses = self.block.cross_entropy(cells, known, context[left > 0])
+            losses = self.block.cross_entropy(cells, known, context.rows(left > 0))
         with rows_owned_by(owners):
-            odds = self.reached(context, past).odds[place > 0]
+            odds = self.reached(context.first, past).odds[place > 0]
         losses = (losses * weights).sum(1)
         ended = (left[place > 0] == 0).float()
         ends = functional.binary_cross_entropy_with_logits(odds, ended, reduction="none")
@@ -238,22 +267,23 @@ class VisitNetwork(nn.Module):
 
     def whole_context(
         self, batch: SequenceBatch, shown: Tensor, latent: Tensor | None = None
-    ) -> Tensor:
-        """Say what is known of each of R visits from those on both sides of it, (R, width)."""
+    ) -> Context:
+        """Say what is known of each of R visits from those on both sides of it."""
         once = self.once_of(batch.static, latent)
         context, past, owners = self.contexts(batch, shown, once)
         left = batch.present.sum(1)[owners] - past.visits
-        return context[left > 0] + self.foresight(batch, shown, once)
+        before = context.rows(left > 0)
+        return before._replace(first=before.first + self.foresight(batch, shown, once))
 
     def contexts(
         self, batch: SequenceBatch, shown: Tensor, once: Tensor
-    ) -> tuple[Tensor, Past, Tensor]:
+    ) -> tuple[Context, Past, Tensor]:
         """Make the contexts before each visit and after the last, patient by patient.
 
         Returns
         -------
-        Tensor of shape (R + B, width), Past, Tensor of shape (R + B,), int64
-            Contexts, what they are made of, and whose they are.
+        Context, Past, Tensor of shape (R + B,), int64
+            Of R + B places: what is known, what it is made of, and whose it is.
         """
         origin = self.course.origin(batch.static)
         elapsed = self.course.lengths(batch.visits).cumsum(1) + origin[:, None]
@@ -263,8 +293,8 @@ class VisitNetwork(nn.Module):
         owners = reached.nonzero()[:, 0]
         here = Past(*(part[reached] for part in past))
         with rows_owned_by(owners):
-            context = self.behind.context(here, states[reached])
-        return context + once[owners], here, owners
+            first = self.behind.context(here, states[reached]) + once[owners]
+        return Context(first, self.anchor(here)), here, owners
 
     def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
         """Say what the visits after each of R visits tell of it, (R, width)."""
@@ -289,3 +319,9 @@ class VisitNetwork(nn.Module):
         else:
             once = self.once(static, torch.ones_like(static[:, 0], dtype=torch.bool))
         return once if self.latent is None or latent is None else once + self.latent(latent)
+
+
+def _anchored(fields: SequenceFields) -> list[int]:
+    """Choose the columns of visits with anchors: gaps hang on protocols more than on the last."""
+    ordered = (d for d, field in enumerate(fields.visits) if field.positions is not None)
+    return [column for column in ordered if column != fields.gap]

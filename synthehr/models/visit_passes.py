@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from synthehr.models.anchors import Context
 from synthehr.models.sequence_base import Sequences
 from synthehr.models.visit_network import VisitNetwork
 
@@ -39,10 +40,10 @@ def settle_passes(network: VisitNetwork, drawn: Sequences, generator: torch.Gene
     once = network.once_of(batch.static)
     shown = batch.present[..., None].expand(-1, -1, columns)
     context, past, owners = network.contexts(batch, shown, once)
-    context = context[past.visits < batch.present.sum(1)[owners]]
+    context = context.rows(past.visits < batch.present.sum(1)[owners])
     cells = batch.visits[batch.present]
     chosen = torch.randperm(len(cells), generator=generator, device=cells.device)[:VISITS]
-    cells, context = cells[chosen], context[chosen]
+    cells, context = cells[chosen], context.rows(chosen)
     alone = torch.stack([
         _losses(network, cells, context, column)[:, column] for column in range(columns)
     ])  # fmt: skip
@@ -57,7 +58,7 @@ def settle_passes(network: VisitNetwork, drawn: Sequences, generator: torch.Gene
     network.passes.copy_(torch.tensor(passes))
 
 
-def _losses(network: VisitNetwork, cells: Tensor, context: Tensor, known: int) -> Tensor:
+def _losses(network: VisitNetwork, cells: Tensor, context: Context, known: int) -> Tensor:
     """Losses of all columns, of which so many, the first ones, are known; (n, D)."""
     flags = torch.zeros_like(cells[:, 0], dtype=torch.bool)
     flags[:, :known] = True

@@ -1,9 +1,10 @@
 """Settling what a model of visits draws, after training.
 
 What a network predicts one visit at a time drifts from visit to visit, and small ones, trained
-with dropout, leave too much to chance. So patients are drawn, and three things are moved by what
+with dropout, leave too much to chance. So patients are drawn, and four things are moved by what
 is off: the shares of a column's tokens (their biases), how far it changes from one visit to the
-next (the sharpness of its logits), and when visits end.
+next (the sharpness of its logits), how it moves over time (`synthehr.models.visit_slopes`), and
+when visits end.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from synthehr.encode.sequence import SequenceFields
 from synthehr.models.sequence_base import Sequences
 from synthehr.models.visit_ends import Reached, joined
 from synthehr.models.visit_network import VisitNetwork
+from synthehr.models.visit_slopes import settle_slopes, slopes_of
 
 PSEUDO_COUNT = 3.0
 """Patients, or visits, that are added to both counts, so that rare tokens do not follow few
 draws."""
 END_STEPS = (0.5, 0.5, 0.5, 0.4, 0.3, 0.2)
 """Share of what is off by which odds of an end are moved, round by round: luck averages out."""
+SLOPE_STEP = 2.0
+"""Times as far slopes are moved in a round: a visit is drawn toward the past, and takes a part
+of each move back."""
 SHARPENING_ROUNDS = 2
 SHARE_STEP = 0.4
 """Share of what is off by which biases are moved; each visit takes after the one before it."""
@@ -56,6 +61,7 @@ def settle_by_patients(
         Draws so many patients with the network as it is, and adds the visits to the list.
     """
     ends = network.ends.shares(network.reached_by(fitted))
+    wanted = None if network.block.anchors is None else slopes_of(network, fitted)
     n = min(max(round(VISITS / fields.mean_visits), FEWEST_DRAWN), MOST_DRAWN)
     for number, share in enumerate(END_STEPS):
         reached: list[Reached] = []
@@ -63,6 +69,8 @@ def settle_by_patients(
         if number < SHARPENING_ROUNDS:
             sharpen(network, fields, fitted, drawn)
         shift_to_shares(network, fields, drawn, torch.ones(len(drawn.visits)), SHARE_STEP)
+        if wanted is not None:
+            settle_slopes(network, wanted, drawn, SLOPE_STEP * share)
         network.ends.rake(ends, joined(reached), share)
 
 
