@@ -10,10 +10,10 @@ from encoded import encoded_visits
 from torch import Tensor
 
 from synthehr.demo import simulate_visits
-from synthehr.models.anchors import MOST_DRIFT, Anchor, Context
 from synthehr.models.base import OPEN
 from synthehr.models.completing import complete_records
 from synthehr.models.layers import Residual
+from synthehr.models.leaning import MOST_DRIFT, Context, LastSeen
 from synthehr.models.lstm import LSTM
 from synthehr.models.visit_cells import VisitCells
 from synthehr.models.visit_drawing import draw_visits
@@ -34,8 +34,8 @@ def network(strength: float) -> VisitNetwork:
     made = model.visits.eval().requires_grad_(False)
     made.block.cells.input.weight.mul_(strength)
     made.block.token_head.weight.mul_(10)
-    assert made.block.anchors is not None
-    made.block.anchors.head.weight.mul_(4)
+    assert made.block.leanings is not None
+    made.block.leanings.head.weight.mul_(4)
     for layer in made.block.body:
         if isinstance(layer, Residual):
             layer.fall.weight.normal_(std=0.2)
@@ -53,10 +53,10 @@ def known_of(n: int, *, alike: bool = True, slope: float | None = None) -> Conte
     columns = sum(field.positions is not None for field in FIELDS.visits) - 1
     last, mean = torch.randn(2, each, columns)
     seen = torch.ones(n, columns)
-    anchor = Anchor(last.expand(n, -1), mean.expand(n, -1), seen)
+    last_seen = LastSeen(last.expand(n, -1), mean.expand(n, -1), seen)
     if slope is not None:
-        anchor = anchor._replace(slopes=torch.full((n, columns), slope))
-    return Context(torch.randn(each, 24).expand(n, -1), anchor)
+        last_seen = last_seen._replace(slopes=torch.full((n, columns), slope))
+    return Context(torch.randn(each, 24).expand(n, -1), last_seen)
 
 
 def drawn(made: VisitNetwork, is_first: Tensor, context: Context) -> Tensor:

@@ -8,7 +8,7 @@ from encoded import encoded_visits
 from torch import Tensor
 
 from synthehr.demo import simulate_visits
-from synthehr.models.anchors import Context
+from synthehr.models.leaning import Context
 from synthehr.models.lstm import LSTM
 from synthehr.models.sequence_base import Sequences
 from synthehr.models.visit_cells import VisitCells
@@ -95,9 +95,9 @@ def test_sharpness_raises_the_odds_of_values_and_leaves_null_alone() -> None:
 
 def test_slopes_over_time_come_nearer_to_the_patients_by_what_they_have_once() -> None:
     network, random = untrained().visits, torch.Generator().manual_seed(1)
-    anchors = network.block.anchors
-    assert anchors is not None
-    egfr = anchors.places[[field.column for field in FIELDS.visits].index("egfr")]
+    leanings = network.block.leanings
+    assert leanings is not None
+    egfr = leanings.places[[field.column for field in FIELDS.visits].index("egfr")]
     wanted = slopes_of(network, RECORDS)
     once = torch.cat([torch.ones(len(RECORDS), 1), network.once_of(RECORDS.static.long())], 1)
     mixed = RECORDS.visits[torch.randperm(len(RECORDS.visits), generator=random)]

@@ -16,10 +16,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from synthehr.encode.fields import Field, Fields
-from synthehr.models.anchors import Anchors, Context, Leaning
 from synthehr.models.cells import CellReader
 from synthehr.models.copula import Copula
 from synthehr.models.layers import PerColumnLinear, Residual
+from synthehr.models.leaning import Context, Leaning, Leanings
 from synthehr.models.ranks import RankHead, own_scale
 
 LOGIT_LIMIT = 60.0
@@ -69,8 +69,8 @@ class AnyOrderNetwork(nn.Module):
     width, blocks, embedding, frequencies, part_width, head_frequencies, factors, estimates : int
     dropout, own_share : float
         See `synthehr.models.autoregressive.AutoregressiveConfig`.
-    anchored : sequence of int
-        Columns with anchors; see `synthehr.models.anchors`.
+    leaning_columns : sequence of int
+        Columns that lean to where they were last; see `synthehr.models.leaning`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class AnyOrderNetwork(nn.Module):
         own_share: float,
         factors: int,
         estimates: int,
-        anchored: Sequence[int] = (),
+        leaning_columns: Sequence[int] = (),
     ) -> None:
         super().__init__()
         sizes = np.array([field.size for field in fields])
@@ -109,7 +109,7 @@ class AnyOrderNetwork(nn.Module):
         self.copula = None
         if factors and self.ordered:
             self.copula = Copula(fields, factors, estimates)
-        self.anchors = Anchors(fields, anchored, width) if anchored else None
+        self.leanings = Leanings(fields, leaning_columns, width) if leaning_columns else None
         self.rank_head = None
         if head_frequencies and self.ordered:
             self.rank_head = RankHead(fields, self.ordered, own, width, head_frequencies)
@@ -158,10 +158,10 @@ class AnyOrderNetwork(nn.Module):
             logits = functional.linear(hidden, weight, self.token_head.bias)
         if self.copula is not None:
             logits = logits + self.copula.logits(codes, known)
-        leanings = None
-        if self.anchors is not None and context is not None and context.anchor is not None:
-            leanings = self.anchors.leanings(hidden, context.anchor)
-            logits = logits + self.anchors.logits(leanings)
+        leaning = None
+        if self.leanings is not None and context is not None and context.last_seen is not None:
+            leaning = self.leanings.of_all(hidden, context.last_seen)
+            logits = logits + self.leanings.logits(leaning)
         losses = cast(Tensor, ColumnCrossEntropy.apply(logits, tokens, self.membership))
         if self.with_null:
             # Null or not, and only then which value: who lacks a cell says nothing of values.
@@ -178,8 +178,8 @@ class AnyOrderNetwork(nn.Module):
         raised = self.part_rise(hidden).view(-1, len(self.parted), self.part_width)
         units = functional.silu(raised + self.part_embedding(tokens))
         logits = self.part_fall(units).float() + functional.embedding(tokens, self.part_bias)
-        if self.anchors is not None and leanings is not None:
-            logits = self.anchors.with_parts_tilted(logits, leanings, tokens)
+        if self.leanings is not None and leaning is not None:
+            logits = self.leanings.with_parts_tilted(logits, leaning, tokens)
         target = codes[:, 1, self.parted_index]
         parts = functional.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none")
         return losses.index_add(1, self.parted_index, parts.view(target.shape))
@@ -187,7 +187,7 @@ class AnyOrderNetwork(nn.Module):
     def column_logits(self, hidden: Tensor, column: int, added: Tensor | None) -> Tensor:
         """Logits of one column's tokens, (B, size): of null against all values; of these.
 
-        What the copula or anchors add, (B, size), is added.
+        What the copula or leanings add, (B, size), is added.
         """
         span = slice(self.starts[column], self.starts[column + 1])
         weight, bias = self.token_head.weight[span], self.token_head.bias[span]
@@ -220,9 +220,9 @@ class AnyOrderNetwork(nn.Module):
         flat = tokens + self.starts[column]
         units = functional.silu(raised + self.part_embedding(flat))
         logits = (units @ self.part_fall.weight[index]).float() + self.part_bias[flat]
-        if self.anchors is None or leaning is None:
+        if self.leanings is None or leaning is None:
             return logits
-        return logits + self.anchors.part_logits(leaning, column, tokens)
+        return logits + self.leanings.part_logits(leaning, column, tokens)
 
 
 def has_null(field: Field) -> bool:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from synthehr.encode.fields import Fields
-from synthehr.models.anchors import Context
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Given, Legal
+from synthehr.models.leaning import Context
 from synthehr.models.partial import reveal, start
 from synthehr.models.reveal import course, reached, without, wrong_parts
 

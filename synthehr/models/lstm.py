@@ -64,7 +64,8 @@ class LSTMConfig:
         Width of a token's embedding.
     frequencies, head_frequencies : int
     own_share : float
-        As in `synthehr.models.autoregressive.AutoregressiveConfig`.
+        As in `synthehr.models.autoregressive.AutoregressiveConfig`. With a head frequency of 0
+        numbers do not lean to where they were last (`synthehr.models.leaning`), either.
     dropout : float
         Share of hidden units silenced in training.
     forgetting : float
@@ -153,7 +154,6 @@ class LSTM(SequenceModel):
             dropout=config.dropout,
             own_share=config.own_share,
             looks_ahead=config.whole_share > 0,
-            anchored=not private,
         )
         self.register_buffer("most_visits", torch.tensor(1))
 

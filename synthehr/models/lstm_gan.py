@@ -23,11 +23,11 @@ from torch.nn import functional
 
 from synthehr.config import TrainConfig, out_of_range
 from synthehr.encode.sequence import SequenceFields
-from synthehr.models.anchors import Context
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import NOTHING_GIVEN, Given, Loss
 from synthehr.models.completing import complete_records, token_chances
 from synthehr.models.layers import around, divergence
+from synthehr.models.leaning import Context
 from synthehr.models.past_reader import PastReader
 from synthehr.models.sequence_base import SequenceBatch, SequenceModel, Sequences
 from synthehr.models.visit_drawing import draw_visits, from_both_sides, next_visits
@@ -134,7 +134,6 @@ class LSTMGAN(SequenceModel):
             dropout=config.dropout,
             own_share=config.own_share,
             looks_ahead=config.whole_share > 0,
-            anchored=True,
             latent=config.latent,
         )
         reader = PastReader(

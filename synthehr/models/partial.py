@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from synthehr.encode.fields import Fields
-from synthehr.models.anchors import Anchor, Context, Leaning
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import OPEN, Given
 from synthehr.models.factors import Posterior
+from synthehr.models.leaning import Context, LastSeen, Leaning
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Partial:
         What the known columns say of the copula's factors, where the network has a copula.
     estimate : int
         Which estimate of the copula is used.
-    anchor : Anchor or None
-        Where columns were, for a network with anchors.
+    last_seen : LastSeen or None
+        Where columns were last, for a network in which they lean to that.
     """
 
     codes: Tensor
@@ -46,7 +46,7 @@ class Partial:
     evenly: bool
     factors: Posterior | None = None
     estimate: int = 0
-    anchor: Anchor | None = None
+    last_seen: LastSeen | None = None
 
     def copy(self) -> Partial:
         """Copy what drawing changes in place."""
@@ -65,9 +65,9 @@ class Partial:
         rows: Tensor | None = None,
         leaning: Leaning | None = None,
     ) -> Tensor | None:
-        """Give what anchors or the copula add to the logits of a column, in some rows or all."""
-        if network.anchors is not None and leaning is not None:
-            return network.anchors.column_logits(leaning, column)
+        """Give what leanings or the copula add to the logits of a column, in some rows or all."""
+        if network.leanings is not None and leaning is not None:
+            return network.leanings.column_logits(leaning, column)
         if self.factors is None or network.copula is None:
             return None
         found = self.factors if rows is None else self.factors.rows(rows)
@@ -77,10 +77,12 @@ class Partial:
         self, network: AnyOrderNetwork, column: int, hidden: Tensor, rows: Tensor | None = None
     ) -> Leaning | None:
         """Say how a column leans, given the network's last layer in some rows or all."""
-        anchors, anchor = network.anchors, self.anchor
-        if anchors is None or anchor is None or column not in anchors.places:
+        leanings, last_seen = network.leanings, self.last_seen
+        if leanings is None or last_seen is None or column not in leanings.places:
             return None
-        return anchors.leaning(hidden, anchor if rows is None else anchor.rows(rows), column)
+        return leanings.of_column(
+            hidden, last_seen if rows is None else last_seen.rows(rows), column
+        )
 
 
 def start(
@@ -98,9 +100,9 @@ def start(
     log_chance, evenly = torch.zeros(n, device=device), given.codes is None
     first, copula = network.cells.nothing_known(n), network.copula
     first = first if context is None else first + context.first
-    anchor = None if context is None else context.anchor
+    last_seen = None if context is None else context.last_seen
     factors = None if copula is None else copula.nothing_known(n, estimate)
-    partial = Partial(codes, known, first, log_chance, evenly, factors, estimate, anchor)
+    partial = Partial(codes, known, first, log_chance, evenly, factors, estimate, last_seen)
     if given.codes is None:
         return partial
     for column, field in enumerate(fields):

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from synthehr.models.anchors import Anchor, Context, Leaning
 from synthehr.models.any_order import IMPOSSIBLE, LOGIT_LIMIT, AnyOrderNetwork
 from synthehr.models.base import Legal
 from synthehr.models.completing import beside
 from synthehr.models.layers import Residual
+from synthehr.models.leaning import Context, LastSeen, Leaning
 from synthehr.models.reveal import course, reached, without, wrong_parts
 from synthehr.models.visit_network import VisitNetwork
 
@@ -91,7 +91,7 @@ class VisitCells:
         self.dtype = torch.get_autocast_dtype(device) if lower else torch.float32
         self.course = network.course
         self.gap = network.course.gap
-        self.anchors = block.anchors
+        self.leanings = block.leanings
         self.most_parts = block.most_parts
         self.start = block.cells.input.bias.detach()
         residuals = [part for part in block.body if isinstance(part, Residual)]
@@ -167,7 +167,7 @@ class VisitCells:
                     rows = beside(once, codes, known.expand(n, -1))
                     lawful = legal.allowed(before + column, *rows)
                 hidden = self._hidden(first) if hidden is None else hidden
-                leaning = self._leaning(column, hidden, context.anchor, codes)
+                leaning = self._leaning(column, hidden, context.last_seen, codes)
                 tokens, parts = self._cell(
                     column, hidden, chances[column], is_first, lawful, leaning
                 )
@@ -188,15 +188,15 @@ class VisitCells:
             first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
 
     def _leaning(
-        self, column: int, hidden: Tensor, anchor: Anchor | None, codes: Tensor
+        self, column: int, hidden: Tensor, last_seen: LastSeen | None, codes: Tensor
     ) -> Leaning | None:
         """Say how a column leans, and move it along the patients' slopes over the gap."""
-        if self.anchors is None or anchor is None or column not in self.anchors.places:
+        if self.leanings is None or last_seen is None or column not in self.leanings.places:
             return None
-        leaning = self.anchors.leaning(hidden, anchor, column)
-        if anchor.slopes is None:
+        leaning = self.leanings.of_column(hidden, last_seen, column)
+        if last_seen.slopes is None:
             return leaning
-        slopes = anchor.slopes[:, self.anchors.places[column]]
+        slopes = last_seen.slopes[:, self.leanings.places[column]]
         return leaning.moved(slopes, self.course.lengths(codes))
 
     def _cell(
@@ -211,8 +211,8 @@ class VisitCells:
         """Draw tokens and, where they have several, parts of a column, (B,) each."""
         packed = self.columns[column]
         logits = functional.linear(hidden, packed.head, packed.bias).float()
-        if self.anchors is not None and leaning is not None:
-            logits.addcmul_(self.anchors.column_logits(leaning, column), packed.factors)
+        if self.leanings is not None and leaning is not None:
+            logits.addcmul_(self.leanings.column_logits(leaning, column), packed.factors)
         logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
         null, odds = packed.null, None
         if null is not None:
@@ -234,8 +234,8 @@ class VisitCells:
         units = functional.linear(hidden, rise, rise_bias) + embedding.index_select(0, tokens)
         logits = functional.linear(functional.silu(units), fall).float()
         logits += bias.index_select(0, tokens)
-        if self.anchors is not None and leaning is not None:
-            added = self.anchors.part_logits(leaning, column, tokens)
+        if self.leanings is not None and leaning is not None:
+            added = self.leanings.part_logits(leaning, column, tokens)
             logits += added[:, : logits.shape[1]]
         if lawful is not None:
             logits = without(logits, wrong_parts(lawful, tokens, logits))

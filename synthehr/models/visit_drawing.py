@@ -9,9 +9,9 @@ from torch import Tensor
 
 from synthehr.encode.sequence import SequenceFields
 from synthehr.errors import ConfigError
-from synthehr.models.anchors import Context
 from synthehr.models.base import OPEN, Legal
 from synthehr.models.completing import complete_records
+from synthehr.models.leaning import Context
 from synthehr.models.reveal import spread
 from synthehr.models.sequence_base import SequenceBatch, Sequences
 from synthehr.models.visit_cells import VisitCells

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthehr.encode.sequence import SequenceFields
-from synthehr.models.anchors import Anchor, Context
 from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.cells import CellReader
 from synthehr.models.course import Course, Past
+from synthehr.models.leaning import Context, LastSeen
 from synthehr.models.owners import rows_owned_by
 from synthehr.models.past_reader import PastReader
 from synthehr.models.recurrent import CellName
@@ -87,8 +87,6 @@ class VisitNetwork(nn.Module):
         See `synthehr.models.lstm.LSTMConfig`.
     looks_ahead : bool
         Whether there is a network that reads backwards.
-    anchored : bool
-        Whether numeric columns lean to where they were; see `synthehr.models.anchors`.
     latent : int
         Width of the latent vector of a patient that visits hang on; 0: there is none.
     """
@@ -107,13 +105,13 @@ class VisitNetwork(nn.Module):
         dropout: float,
         own_share: float,
         looks_ahead: bool,
-        anchored: bool,
         latent: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
         self.course = Course(fields)
-        columns = _anchored(fields) if anchored else []
+        # Heads that know where tokens lie can lean to where a column was last.
+        columns = _leaning_columns(fields) if head_frequencies else []
         self.block = AnyOrderNetwork(
             fields.visits,
             width=width,
@@ -126,7 +124,7 @@ class VisitNetwork(nn.Module):
             own_share=own_share,
             factors=0,
             estimates=1,
-            anchored=columns,
+            leaning_columns=columns,
         )
         readers = [
             PastReader(
@@ -199,16 +197,16 @@ class VisitNetwork(nn.Module):
     def context(self, memory: Memory) -> Context:
         """Say what is known before the next visit, of B patients."""
         first = self.behind.context(memory.past, self.behind.hidden(memory.state)) + memory.once
-        return Context(first, self.anchor(memory.past, memory.slopes))
+        return Context(first, self.last_seen(memory.past, memory.slopes))
 
-    def anchor(self, past: Past, slopes: Tensor | None = None) -> Anchor | None:
-        """Say where the ordered columns of patients were; None without anchors."""
-        if self.block.anchors is None:
+    def last_seen(self, past: Past, slopes: Tensor | None = None) -> LastSeen | None:
+        """Say where patients' columns were last; None where none leans to that."""
+        if self.block.leanings is None:
             return None
-        index = self.block.anchors.index
+        index = self.block.leanings.index
         mean = past.sums / past.counts.clamp(min=1)
         last, seen = self.course.score(past.last), past.seen.float()
-        return Anchor(last[..., index], mean[..., index], seen[..., index], slopes)
+        return LastSeen(last[..., index], mean[..., index], seen[..., index], slopes)
 
     def slopes_for(self, static: Tensor) -> Tensor:
         """Say by how much scores are moved in a mean gap, of codes (B, 2, S); (B, O)."""
@@ -294,7 +292,7 @@ class VisitNetwork(nn.Module):
         here = Past(*(part[reached] for part in past))
         with rows_owned_by(owners):
             first = self.behind.context(here, states[reached]) + once[owners]
-        return Context(first, self.anchor(here)), here, owners
+        return Context(first, self.last_seen(here)), here, owners
 
     def foresight(self, batch: SequenceBatch, shown: Tensor, once: Tensor) -> Tensor:
         """Say what the visits after each of R visits tell of it, (R, width)."""
@@ -321,7 +319,7 @@ class VisitNetwork(nn.Module):
         return once if self.latent is None or latent is None else once + self.latent(latent)
 
 
-def _anchored(fields: SequenceFields) -> list[int]:
-    """Choose the columns of visits with anchors: gaps hang on protocols more than on the last."""
+def _leaning_columns(fields: SequenceFields) -> list[int]:
+    """Choose the columns of visits that lean: gaps hang on protocols more than on the last gap."""
     ordered = (d for d, field in enumerate(fields.visits) if field.positions is not None)
     return [column for column in ordered if column != fields.gap]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from synthehr.models.anchors import Context
+from synthehr.models.leaning import Context
 from synthehr.models.sequence_base import Sequences
 from synthehr.models.visit_network import VisitNetwork
 

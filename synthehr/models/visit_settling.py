@@ -61,7 +61,7 @@ def settle_by_patients(
         Draws so many patients with the network as it is, and adds the visits to the list.
     """
     ends = network.ends.shares(network.reached_by(fitted))
-    wanted = None if network.block.anchors is None else slopes_of(network, fitted)
+    wanted = None if network.block.leanings is None else slopes_of(network, fitted)
     n = min(max(round(VISITS / fields.mean_visits), FEWEST_DRAWN), MOST_DRAWN)
     for number, share in enumerate(END_STEPS):
         reached: list[Reached] = []

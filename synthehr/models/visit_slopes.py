@@ -30,18 +30,18 @@ def slopes_of(network: VisitNetwork, records: Sequences) -> Tensor:
     Parameters
     ----------
     network : VisitNetwork
-        With anchors.
+        One with columns that lean.
     records : Sequences
         The patients.
     """
-    anchors = network.block.anchors
-    assert anchors is not None
+    leanings = network.block.leanings
+    assert leanings is not None
     codes, course = records.visits.long(), network.course
     owner = torch.arange(len(records), device=codes.device).repeat_interleave(records.lengths)
     time = course.lengths(codes).double().cumsum(0)
     time = (time - time[records.starts[:-1]][owner])[:, None]
-    score = course.score(codes)[:, anchors.index].double()
-    seen = course.seen(codes)[:, anchors.index].double()
+    score = course.score(codes)[:, leanings.index].double()
+    seen = course.seen(codes)[:, leanings.index].double()
 
     def by_patient(values: Tensor) -> Tensor:
         total = values.new_zeros(len(records), values.shape[1])

@@ -1,4 +1,4 @@
-"""What a network of visits starts from, before its first step: ends and anchors of the patients."""
+"""What a network of visits starts from, before its first step: ends and regressions."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def start_visits(network: VisitNetwork, records: Sequences, generator: torch.Gen
     Parameters
     ----------
     network : VisitNetwork
-        Changed in place: odds of ends, and the biases of the anchors' head.
+        Changed in place: odds of ends, and the biases of the leanings' head.
     records : Sequences
         The patients trained on.
     generator : torch.Generator
         Only handed on.
     """
     network.ends.learn(network.reached_by(records))
-    anchors, course = network.block.anchors, network.course
-    if anchors is None:
+    leanings, course = network.block.leanings, network.course
+    if leanings is None:
         return
     terms = 3
-    columns = len(anchors.columns)
+    columns = len(leanings.columns)
     left = torch.zeros(columns, terms, terms, device=records.starts.device)
     right, square = left.new_zeros(columns, terms), left.new_zeros(columns)
     for part in records.lengths.argsort().split(PATIENTS):
@@ -41,12 +41,12 @@ def start_visits(network: VisitNetwork, records: Sequences, generator: torch.Gen
         elapsed = course.lengths(batch.visits).cumsum(1)
         past = course.before_each(batch.visits, known, elapsed, elapsed.new_zeros(len(part)))
         here = [each[:, :-1][batch.present] for each in past]
-        anchor = network.anchor(type(past)(*here))
-        assert anchor is not None
+        last_seen = network.last_seen(type(past)(*here))
+        assert last_seen is not None
         cells = batch.visits[batch.present]
-        score = course.score(cells)[:, anchors.index]
-        counted = anchor.seen * course.seen(cells)[:, anchors.index]
-        design = torch.stack([anchor.last, anchor.mean, torch.ones_like(score)], 2)
+        score = course.score(cells)[:, leanings.index]
+        counted = last_seen.seen * course.seen(cells)[:, leanings.index]
+        design = torch.stack([last_seen.last, last_seen.mean, torch.ones_like(score)], 2)
         weighted = design * counted[..., None]
         left += torch.einsum("roi,roj->oij", weighted, design)
         right += torch.einsum("roi,ro->oi", weighted, score)
@@ -56,4 +56,4 @@ def start_visits(network: VisitNetwork, records: Sequences, generator: torch.Gen
     found = torch.linalg.solve(left, right[..., None])[..., 0]
     # Visits that are added have a variance of 1.
     rest = square - (found * right).sum(1) + PSEUDO_VISITS
-    anchors.start(found, (rest / (count + PSEUDO_VISITS)).clamp(min=LEAST_VARIANCE))
+    leanings.start(found, (rest / (count + PSEUDO_VISITS)).clamp(min=LEAST_VARIANCE))

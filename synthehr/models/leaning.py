@@ -19,7 +19,7 @@ their own, since a bin may be wider than the density. The network learns what di
 Whether a column is measured at all often hangs on its last value, too: c * last is added to its
 log odds of null, where c is another output.
 
-Shapes: B records, D columns, O of them with anchors, V tokens of all columns, P parts at most.
+Shapes: B records, D columns, O of them that lean, V tokens of all columns, P parts at most.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ MOST_DRIFT = 0.1
 """By how much a slope may move the middle in a mean gap, in standard deviations of the density."""
 
 
-class Anchor(NamedTuple):
-    """Where the anchored columns of records were.
+class LastSeen(NamedTuple):
+    """Where the columns of records that lean were.
 
     Attributes
     ----------
@@ -59,10 +59,10 @@ class Anchor(NamedTuple):
     seen: Tensor
     slopes: Tensor | None = None
 
-    def rows(self, rows: Tensor) -> Anchor:
+    def rows(self, rows: Tensor) -> LastSeen:
         """Choose some records."""
         slopes = None if self.slopes is None else self.slopes[rows]
-        return Anchor(self.last[rows], self.mean[rows], self.seen[rows], slopes)
+        return LastSeen(self.last[rows], self.mean[rows], self.seen[rows], slopes)
 
 
 class Context(NamedTuple):
@@ -72,20 +72,22 @@ class Context(NamedTuple):
     ----------
     first : Tensor of shape (B, width)
         A summand of the network's first layer.
-    anchor : Anchor or None
-        None for a network without anchors.
+    last_seen : LastSeen or None
+        None for a network in which no column leans.
     """
 
     first: Tensor
-    anchor: Anchor | None = None
+    last_seen: LastSeen | None = None
 
     def rows(self, rows: Tensor) -> Context:
         """Choose some records."""
-        return Context(self.first[rows], None if self.anchor is None else self.anchor.rows(rows))
+        return Context(
+            self.first[rows], None if self.last_seen is None else self.last_seen.rows(rows)
+        )
 
 
 class Leaning(NamedTuple):
-    """Normal densities of scores, of all anchored columns, (B, O), or of one, (B,).
+    """Normal densities of scores, of all columns that lean, (B, O), or of one, (B,).
 
     Attributes
     ----------
@@ -94,7 +96,7 @@ class Leaning(NamedTuple):
     part_precision : Tensor
         Of the scores of parts, around the same middle.
     seen : Tensor
-        As of `Anchor`.
+        As of `LastSeen`.
     null_odds : Tensor
         What is added to the log odds of null.
     """
@@ -112,15 +114,15 @@ class Leaning(NamedTuple):
 
 
 @final
-class Anchors(nn.Module):
-    """What anchors add to the logits of tokens and parts.
+class Leanings(nn.Module):
+    """Makes leanings, and what they add to the logits of tokens and parts.
 
     Parameters
     ----------
     fields : Fields
         The columns.
     columns : sequence of int
-        Those with anchors: they have an order.
+        Those that lean; they have an order.
     width : int
         Of the network's last layer.
     """
@@ -191,20 +193,20 @@ class Anchors(nn.Module):
         rest = torch.zeros_like(precisions)
         self.head.bias.copy_(torch.cat([slopes, precisions, precisions, rest], 1).flatten())
 
-    def leanings(self, hidden: Tensor, anchor: Anchor) -> Leaning:
-        """Make the densities of all anchored columns from the network's last layer, (B, width)."""
+    def of_all(self, hidden: Tensor, last_seen: LastSeen) -> Leaning:
+        """Make the densities of all columns that lean from the network's last layer, (B, width)."""
         with torch.autocast(hidden.device.type, enabled=False):
             told = self.head(hidden.float()).unflatten(1, (-1, OUTPUTS))
-            return _leaning(told, anchor.last, anchor.mean, anchor.seen)
+            return _leaning(told, last_seen.last, last_seen.mean, last_seen.seen)
 
-    def leaning(self, hidden: Tensor, anchor: Anchor, column: int) -> Leaning:
+    def of_column(self, hidden: Tensor, last_seen: LastSeen, column: int) -> Leaning:
         """Do so for one of them."""
         place = self.places[column]
         rows = slice(OUTPUTS * place, OUTPUTS * (place + 1))
         with torch.autocast(hidden.device.type, enabled=False):
             weight, bias = self.head.weight[rows], self.head.bias[rows]
             told = functional.linear(hidden.float(), weight, bias)
-            last, mean, seen = (part[:, place] for part in anchor[:3])
+            last, mean, seen = (part[:, place] for part in last_seen[:3])
             return _leaning(told, last, mean, seen)
 
     def logits(self, leanings: Leaning) -> Tensor:
