@@ -159,7 +159,7 @@ def visit_training(fields: SequenceFields, n_patients: int) -> TrainConfig:
     visits = n_patients * fields.mean_visits
     per_batch = 256 if visits < 3_000 else 1_024 if visits < 30_000 else 4_096
     batch = max(8, min(512, round(per_batch / fields.mean_visits)))
-    epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 28
+    epochs = 150 if visits < 3_000 else 60 if visits < 30_000 else 42 if visits < 150_000 else 28
     return TrainConfig(
         steps=max(500, round(epochs * n_patients / batch)),
         batch_size=batch,
