@@ -36,7 +36,9 @@ from synthehr.encode.fields import Fields
 from synthehr.models.ranks import normal_scores
 
 LOG_PRECISIONS = (-3.0, 8.0)
+"""Between these log q stays."""
 OUTPUTS = 6
+"""Of the head for each column: a, e, b, log q of tokens and of parts, and c."""
 MOST_DRIFT = 0.1
 """By how much a slope may move the middle in a mean gap, in standard deviations of the density."""
 

@@ -4,7 +4,7 @@ Each visit is drawn a little toward the patient's past, and what each lacks of a
 drawn patients gain and lose less than fitted ones. So both are described by slopes of scores over
 time within patients, given what these have once, and what differs is added while drawing.
 
-Shapes: P patients, R visits, O columns with an order.
+Shapes: P patients, R visits, O columns that lean.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from synthehr.models.visit_network import VisitNetwork
 PSEUDO_PATIENTS = 10.0
 """Patients without a slope that are added, so that few patients teach no wild ones."""
 LEAST_VARIANCE = 1e-4
+"""Of a feature of what patients have once, in the ridge."""
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from synthehr.models.course import Past
 from synthehr.models.sequence_base import Sequences
 from synthehr.models.visit_network import VisitNetwork
 
@@ -12,6 +13,7 @@ PATIENTS = 256
 PSEUDO_VISITS = 10.0
 """Visits without a slope that are added."""
 LEAST_VARIANCE = 0.02
+"""Of scores around the regression: no column starts as one that is known for certain."""
 
 
 @torch.no_grad()
@@ -25,23 +27,22 @@ def start_visits(network: VisitNetwork, records: Sequences, generator: torch.Gen
     records : Sequences
         The patients trained on.
     generator : torch.Generator
-        Only handed on.
+        Of the batches, which draw nothing here.
     """
     network.ends.learn(network.reached_by(records))
     leanings, course = network.block.leanings, network.course
     if leanings is None:
         return
-    terms = 3
-    columns = len(leanings.columns)
-    left = torch.zeros(columns, terms, terms, device=records.starts.device)
-    right, square = left.new_zeros(columns, terms), left.new_zeros(columns)
+    # Terms are the last score, the mean and 1.
+    left = torch.zeros(len(leanings.columns), 3, 3, device=records.starts.device)
+    right, square = torch.zeros_like(left[:, 0]), torch.zeros_like(left[:, 0, 0])
     for part in records.lengths.argsort().split(PATIENTS):
         batch = records.take(part, generator)
         known = batch.present[..., None] & course.seen(batch.visits)
         elapsed = course.lengths(batch.visits).cumsum(1)
         past = course.before_each(batch.visits, known, elapsed, elapsed.new_zeros(len(part)))
-        here = [each[:, :-1][batch.present] for each in past]
-        last_seen = network.last_seen(type(past)(*here))
+        past = Past(*(each[:, :-1][batch.present] for each in past))
+        last_seen = network.last_seen(past)
         assert last_seen is not None
         cells = batch.visits[batch.present]
         score = course.score(cells)[:, leanings.index]
@@ -52,7 +53,7 @@ def start_visits(network: VisitNetwork, records: Sequences, generator: torch.Gen
         right += torch.einsum("roi,ro->oi", weighted, score)
         square += (counted * score.square()).sum(0)
     count = left[:, 2, 2]
-    left += PSEUDO_VISITS * torch.eye(terms, device=left.device)
+    left += PSEUDO_VISITS * torch.eye(3, device=left.device)
     found = torch.linalg.solve(left, right[..., None])[..., 0]
     # Visits that are added have a variance of 1.
     rest = square - (found * right).sum(1) + PSEUDO_VISITS
