@@ -126,6 +126,16 @@ def test_finishing_gives_drawn_columns_the_learned_shares(model: Autoregressive)
     assert max(distance(after, real, column) for column in columns) < 0.06
 
 
+def test_finishing_leaves_completed_cells_as_they_are(model: Autoregressive) -> None:
+    finished, holes = copy.deepcopy(model), tensor(RECORDS)[:500].clone()
+    holes[:, :, LAB] = OPEN
+    finished.shifts.fill_(3.0)
+    before = finished.complete(holes, {}, torch.Generator().manual_seed(3))
+    finished.finish(holes[:0])
+    assert 0 < finished.shifts.abs().max() < 1
+    assert torch.equal(finished.complete(holes, {}, torch.Generator().manual_seed(3)), before)
+
+
 def test_held_out_loss_is_near_the_entropy_of_the_simulation(model: Autoregressive) -> None:
     records = cohort(60_000, 5)
     # The chain rule over the simulation's own order, each conditional counted on many records.

@@ -30,7 +30,7 @@ from synthehr.models.any_order import AnyOrderNetwork
 from synthehr.models.base import Batch, Given, Legal, Loss, Model
 from synthehr.models.completing import complete_records, token_chances
 from synthehr.models.masks import draw_masks
-from synthehr.models.reveal import draw_records, settle_shares
+from synthehr.models.reveal import draw_records, settled_shifts
 
 HELD_OUT_MASKS = 4
 """Masks by which each held-out record is scored, at least."""
@@ -148,6 +148,9 @@ class Autoregressive(Model):
             factors=config.factors,
             estimates=config.estimates,
         )
+        self.register_buffer("shifts", torch.zeros(self.network.starts[-1]))
+
+    shifts: Tensor
 
     @classmethod
     def build(cls, fields: Fields, config: AutoregressiveConfig) -> Autoregressive:
@@ -263,7 +266,7 @@ class Autoregressive(Model):
         """Settle the columns' shares; the records are not looked at."""
         self.eval()
         generator = torch.Generator(self.network.offsets.device).manual_seed(0)
-        settle_shares(self.network, self.fields, generator)
+        self.shifts.copy_(settled_shifts(self.network, self.fields, generator))
 
     @torch.no_grad()
     def complete(
@@ -295,6 +298,6 @@ class Autoregressive(Model):
         """
         was_training = self.training
         self.eval()
-        codes = draw_records(self.network, self.fields, n, given, generator)
+        codes = draw_records(self.network, self.fields, n, given, generator, self.shifts)
         self.train(was_training)
         return codes

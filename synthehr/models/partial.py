@@ -37,6 +37,8 @@ class Partial:
         Which estimate of the copula is used.
     last_seen : LastSeen or None
         Where columns were last, for a network in which they lean to that.
+    shifts : Tensor of shape (V,), or None
+        What is added to the tokens' logits; see `synthehr.models.reveal.settled_shifts`.
     """
 
     codes: Tensor
@@ -47,6 +49,7 @@ class Partial:
     factors: Posterior | None = None
     estimate: int = 0
     last_seen: LastSeen | None = None
+    shifts: Tensor | None = None
 
     def copy(self) -> Partial:
         """Copy what drawing changes in place."""
@@ -65,7 +68,21 @@ class Partial:
         rows: Tensor | None = None,
         leaning: Leaning | None = None,
     ) -> Tensor | None:
-        """Give what leanings or the copula add to the logits of a column, in some rows or all."""
+        """Give what is added to the logits of a column, in some rows or all; broadcasts."""
+        told = self._told(network, column, rows, leaning)
+        if self.shifts is None:
+            return told
+        shift = self.shifts[network.starts[column] : network.starts[column + 1]]
+        return shift if told is None else told + shift
+
+    def _told(
+        self,
+        network: AnyOrderNetwork,
+        column: int,
+        rows: Tensor | None,
+        leaning: Leaning | None,
+    ) -> Tensor | None:
+        """Give what leanings or the copula add."""
         if network.leanings is not None and leaning is not None:
             return network.leanings.column_logits(leaning, column)
         if self.factors is None or network.copula is None:

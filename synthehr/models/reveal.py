@@ -32,9 +32,14 @@ PSEUDO_COUNT = 10.0
 
 
 def draw_records(
-    network: AnyOrderNetwork, fields: Fields, n: int, given: Given, generator: torch.Generator
+    network: AnyOrderNetwork,
+    fields: Fields,
+    n: int,
+    given: Given,
+    generator: torch.Generator,
+    shifts: Tensor | None = None,
 ) -> Tensor:
-    """Draw codes of shape (n, 2, D).
+    """Draw codes of shape (n, 2, D); shifts are those of `settled_shifts`.
 
     Raises
     ------
@@ -43,7 +48,7 @@ def draw_records(
     """
     allowed = {column: _weights(fields, column, given) for column in given.allowed}
     forced = {} if given.codes is None else _open_parts(fields, given.codes)
-    partial = start(network, fields, n, given)
+    partial = replace(start(network, fields, n, given), shifts=shifts)
     restricted = sorted({*allowed, *forced})
     if restricted:
         exact = len(restricted) == 1 and not forced and _all_or_nothing(*allowed.values())
@@ -69,24 +74,33 @@ def draw_records(
 
 
 @torch.no_grad()
-def settle_shares(network: AnyOrderNetwork, fields: Fields, generator: torch.Generator) -> None:
-    """Shift the tokens' biases so that drawn columns have the shares that were learned.
+def settled_shifts(network: AnyOrderNetwork, fields: Fields, generator: torch.Generator) -> Tensor:
+    """Find shifts of the tokens' logits by which drawn columns have the shares that were learned.
 
     Dropout, averaging and weight decay leave a column's chances a little off on average, and
-    the columns drawn after it follow. So records are drawn, and each column's biases are raked
+    the columns drawn after it follow. So records are drawn, and each column's logits are raked
     to its shares before it is. No real record is read.
+
+    They serve drawn records alone, whose other columns are off, too. Given what is known of a
+    real one, chances are best as they were learned: who lacks a cell is learned less well than
+    what others have in it, and the shifts make up for both.
+
+    Returns
+    -------
+    Tensor of shape (V,)
     """
-    partial = start(network, fields, SETTLING_RECORDS, NOTHING_GIVEN)
+    shifts = torch.zeros(network.starts[-1], device=network.offsets.device)
+    partial = replace(start(network, fields, SETTLING_RECORDS, NOTHING_GIVEN), shifts=shifts)
     for column, field in enumerate(fields):
         hidden = network.body(partial.first)
         logits = network.column_logits(hidden, column, partial.added(network, column))
         wanted = torch.from_numpy(field.shares).to(logits) * len(logits)
-        shift = torch.zeros_like(wanted)
+        shift = shifts[network.starts[column] : network.starts[column + 1]]
         for _ in range(SETTLING_ROUNDS):
             drawn = network.with_values(logits + shift, column).softmax(1).sum(0)
             shift += ((wanted + PSEUDO_COUNT) / (drawn + PSEUDO_COUNT)).log()
-        network.token_head.bias[network.starts[column] : network.starts[column + 1]] += shift
         _draw(network, partial, column, generator, last_layer=hidden)
+    return shifts
 
 
 def _weights(fields: Fields, column: int, given: Given) -> Tensor:
