@@ -222,12 +222,22 @@ class Leanings(nn.Module):
 
     def column_logits(self, leaning: Leaning, column: int) -> Tensor:
         """Give what is added to the logits of one column's tokens; (B, size)."""
+        return self.tilts(leaning) @ self.basis(column)
+
+    def tilts(self, leaning: Leaning) -> Tensor:
+        """Weigh 1, x and x² of one column's tokens, and null; (B, 4)."""
+        middle, precision, _, seen, null_odds = leaning
+        pull = precision * middle * seen
+        return torch.stack([-0.5 * pull * middle, pull, 0.5 * (1 - precision) * seen, null_odds], 1)
+
+    def basis(self, column: int) -> Tensor:
+        """Give what `tilts` weigh: 1, x and x² of values, and which token is null; (4, size)."""
         span = slice(self.starts[column], self.starts[column + 1])
-        middle, precision, _, seen, null_odds = (part[:, None] for part in leaning)
-        added = _tilt(self.centres[span], middle, precision) * seen * self.active[span]
+        centres, active = self.centres[span], self.active[span]
+        null = torch.zeros_like(centres)
         if column in self.null_of:
-            added[:, self.null_of[column] - span.start] = null_odds[:, 0]
-        return added
+            null[self.null_of[column] - span.start] = 1.0
+        return torch.stack([active, centres * active, centres.square() * active, null])
 
     def with_parts_tilted(self, logits: Tensor, leanings: Leaning, tokens: Tensor) -> Tensor:
         """Add it to the logits of tokens' parts, (B, C, P), of the C columns that have parts."""

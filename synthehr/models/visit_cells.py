@@ -48,8 +48,8 @@ class _Column(NamedTuple):
     ----------
     head, bias : Tensor of shape (size, width), (size,)
         Of its tokens' logits.
-    factors : Tensor of shape (size,)
-        What logits are multiplied by: the column's sharpness, and 1 for null.
+    leaning : Tensor of shape (4, size), or None
+        What leanings weigh, times the column's sharpness; None where it does not lean.
     null : int or None
         Its null, where it can be null and something else.
     parts : _Parts or None
@@ -62,7 +62,7 @@ class _Column(NamedTuple):
 
     head: Tensor
     bias: Tensor
-    factors: Tensor
+    leaning: Tensor | None
     null: int | None
     parts: _Parts | None
     seen: Tensor
@@ -152,6 +152,7 @@ class VisitCells:
         codes = torch.zeros(n, 2, columns, dtype=torch.int64, device=device)
         known = torch.zeros(columns, dtype=torch.bool, device=device)
         first = self.start + context.first
+        length = self.course.lengths(codes)
         groups = self.groups
         if legal is not None:
             groups = [[place - before] for place in legal.order if place >= before]
@@ -167,13 +168,15 @@ class VisitCells:
                     rows = beside(once, codes, known.expand(n, -1))
                     lawful = legal.allowed(before + column, *rows)
                 hidden = self._hidden(first) if hidden is None else hidden
-                leaning = self._leaning(column, hidden, context.last_seen, codes)
+                leaning = self._leaning(column, hidden, context.last_seen, length)
                 tokens, parts = self._cell(
                     column, hidden, chances[column], is_first, lawful, leaning
                 )
                 codes[:, 0, column] = tokens
                 if parts is not None:
                     codes[:, 1, column] = parts
+                if column == self.gap:
+                    length = self.course.lengths(codes)
             for column in group:
                 known[column] = True
                 self._reveal(column, first, codes)
@@ -188,16 +191,16 @@ class VisitCells:
             first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
 
     def _leaning(
-        self, column: int, hidden: Tensor, last_seen: LastSeen | None, codes: Tensor
+        self, column: int, hidden: Tensor, last_seen: LastSeen | None, length: Tensor
     ) -> Leaning | None:
-        """Say how a column leans, and move it along the patients' slopes over the gap."""
+        """Say how a column leans, and move it along the patients' slopes over the gap's length."""
         if self.leanings is None or last_seen is None or column not in self.leanings.places:
             return None
         leaning = self.leanings.of_column(hidden, last_seen, column)
         if last_seen.slopes is None:
             return leaning
         slopes = last_seen.slopes[:, self.leanings.places[column]]
-        return leaning.moved(slopes, self.course.lengths(codes))
+        return leaning.moved(slopes, length)
 
     def _cell(
         self,
@@ -211,8 +214,8 @@ class VisitCells:
         """Draw tokens and, where they have several, parts of a column, (B,) each."""
         packed = self.columns[column]
         logits = functional.linear(hidden, packed.head, packed.bias).float()
-        if self.leanings is not None and leaning is not None:
-            logits.addcmul_(self.leanings.column_logits(leaning, column), packed.factors)
+        if self.leanings is not None and leaning is not None and packed.leaning is not None:
+            logits.addmm_(self.leanings.tilts(leaning), packed.leaning)
         logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
         null, odds = packed.null, None
         if null is not None:
@@ -227,7 +230,7 @@ class VisitCells:
         elif null is not None and odds is not None:
             tokens = _null_or_value(logits, null, odds.sigmoid(), chance[0])
         else:
-            tokens = reached(course(logits), chance[0])
+            tokens = reached(logits.exp_().cumsum(1), chance[0])
         if packed.parts is None:
             return tokens, None
         rise, rise_bias, embedding, fall, bias = packed.parts
@@ -254,11 +257,12 @@ class VisitCells:
 def _null_or_value(values: Tensor, null: int, share: Tensor, uniform: Tensor) -> Tensor:
     """Draw null with a share, (B,), else of the values' logits, (B, size); (B,), int64.
 
-    What is left of the uniform number, (B,), is uniform again.
+    What is left of the uniform number, (B,), is uniform again. Logits are within `LOGIT_LIMIT`,
+    so that they need not be moved before they are raised.
     """
     is_null = uniform < share
     left = ((uniform - share) / (1 - share)).nan_to_num_().clamp_(0, 1)
-    return reached(course(values), left).masked_fill_(is_null, null)
+    return reached(values.exp_().cumsum(1), left).masked_fill_(is_null, null)
 
 
 def _packed(block: AnyOrderNetwork, column: int, sharpness: float, dtype: torch.dtype) -> _Column:
@@ -293,5 +297,8 @@ def _packed(block: AnyOrderNetwork, column: int, sharpness: float, dtype: torch.
     if column in cells.ordered:
         ranks = cells.ranks[span.start * cells.most_parts : span.stop * cells.most_parts]
         rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
+    leaning = None
+    if block.leanings is not None and column in block.leanings.places:
+        leaning = block.leanings.basis(column) * factors
     head, bias = (head * factors[:, None]).to(dtype), (bias * factors).to(dtype)
-    return _Column(head, bias, factors, null, parts, seen, ranks, rank_weight)
+    return _Column(head, bias, leaning, null, parts, seen, ranks, rank_weight)
