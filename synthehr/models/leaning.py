@@ -89,7 +89,7 @@ class Context(NamedTuple):
 
 
 class Leaning(NamedTuple):
-    """Normal densities of scores, of all columns that lean, (B, O), or of one, (B,).
+    """Normal densities of scores, of all columns that lean or some, (B, O), or of one, (B,).
 
     Attributes
     ----------
@@ -113,6 +113,10 @@ class Leaning(NamedTuple):
         """Move middles along slopes over gaps, in mean gaps, but not far."""
         most = MOST_DRIFT * self.precision.rsqrt()
         return self._replace(middle=self.middle + gap * slope.clamp(-most, most))
+
+    def of(self, place: int) -> Leaning:
+        """Choose one column."""
+        return Leaning(*(part[:, place] for part in self))
 
 
 @final
@@ -197,18 +201,15 @@ class Leanings(nn.Module):
 
     def of_all(self, hidden: Tensor, last_seen: LastSeen) -> Leaning:
         """Make the densities of all columns that lean from the network's last layer, (B, width)."""
-        with torch.autocast(hidden.device.type, enabled=False):
-            told = self.head(hidden.float()).unflatten(1, (-1, OUTPUTS))
-            return _leaning(told, last_seen.last, last_seen.mean, last_seen.seen)
+        return self.of_places(hidden, last_seen, slice(0, len(self.columns)))
 
-    def of_column(self, hidden: Tensor, last_seen: LastSeen, column: int) -> Leaning:
-        """Do so for one of them."""
-        place = self.places[column]
-        rows = slice(OUTPUTS * place, OUTPUTS * (place + 1))
+    def of_places(self, hidden: Tensor, last_seen: LastSeen, places: slice) -> Leaning:
+        """Do so for those at some places among them."""
+        rows = slice(OUTPUTS * places.start, OUTPUTS * places.stop)
         with torch.autocast(hidden.device.type, enabled=False):
             weight, bias = self.head.weight[rows], self.head.bias[rows]
-            told = functional.linear(hidden.float(), weight, bias)
-            last, mean, seen = (part[:, place] for part in last_seen[:3])
+            told = functional.linear(hidden.float(), weight, bias).unflatten(1, (-1, OUTPUTS))
+            last, mean, seen = (part[:, places] for part in last_seen[:3])
             return _leaning(told, last, mean, seen)
 
     def logits(self, leanings: Leaning) -> Tensor:
@@ -225,10 +226,12 @@ class Leanings(nn.Module):
         return self.tilts(leaning) @ self.basis(column)
 
     def tilts(self, leaning: Leaning) -> Tensor:
-        """Weigh 1, x and x² of one column's tokens, and null; (B, 4)."""
+        """Weigh 1, x and x² of a column's tokens, and null; (B, 4), or of several, (B, O, 4)."""
         middle, precision, _, seen, null_odds = leaning
         pull = precision * middle * seen
-        return torch.stack([-0.5 * pull * middle, pull, 0.5 * (1 - precision) * seen, null_odds], 1)
+        return torch.stack(
+            [-0.5 * pull * middle, pull, 0.5 * (1 - precision) * seen, null_odds], -1
+        )
 
     def basis(self, column: int) -> Tensor:
         """Give what `tilts` weigh: 1, x and x² of values, and which token is null; (4, size)."""

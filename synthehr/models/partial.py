@@ -97,9 +97,10 @@ class Partial:
         leanings, last_seen = network.leanings, self.last_seen
         if leanings is None or last_seen is None or column not in leanings.places:
             return None
-        return leanings.of_column(
-            hidden, last_seen if rows is None else last_seen.rows(rows), column
-        )
+        if rows is not None:
+            last_seen = last_seen.rows(rows)
+        place = leanings.places[column]
+        return leanings.of_places(hidden, last_seen, slice(place, place + 1)).of(0)
 
 
 def start(

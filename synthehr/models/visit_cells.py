@@ -48,6 +48,8 @@ class _Column(NamedTuple):
     ----------
     head, bias : Tensor of shape (size, width), (size,)
         Of its tokens' logits.
+    place : int
+        Its place among the columns that lean; -1: it does not.
     leaning : Tensor of shape (4, size), or None
         What leanings weigh, times the column's sharpness; None where it does not lean.
     null : int or None
@@ -62,12 +64,31 @@ class _Column(NamedTuple):
 
     head: Tensor
     bias: Tensor
+    place: int
     leaning: Tensor | None
     null: int | None
     parts: _Parts | None
     seen: Tensor
     ranks: Tensor | None
     rank_weight: Tensor | None
+
+
+class _Leanings(NamedTuple):
+    """How the columns of a pass lean.
+
+    Attributes
+    ----------
+    first : int
+        Place of the first of them among all that lean.
+    densities : Leaning
+        Of each, (B, O).
+    tilts : Tensor of shape (B, O, 4)
+        What the `_Column.leaning` of each is weighed by.
+    """
+
+    first: int
+    densities: Leaning
+    tilts: Tensor
 
 
 @final
@@ -157,7 +178,7 @@ class VisitCells:
         if legal is not None:
             groups = [[place - before] for place in legal.order if place >= before]
         for group in groups:
-            hidden = None
+            hidden, leanings = None, None
             for column in group:
                 packed = self.columns[column]
                 if column == self.gap and bool(is_first.all()):
@@ -168,18 +189,20 @@ class VisitCells:
                     rows = beside(once, codes, known.expand(n, -1))
                     lawful = legal.allowed(before + column, *rows)
                 hidden = self._hidden(first) if hidden is None else hidden
-                leaning = self._leaning(column, hidden, context.last_seen, length)
+                if leanings is None and column != self.gap:
+                    leanings = self._leanings(group, hidden, context.last_seen, length)
                 tokens, parts = self._cell(
-                    column, hidden, chances[column], is_first, lawful, leaning
+                    column, hidden, chances[column], is_first, lawful, leanings
                 )
                 codes[:, 0, column] = tokens
                 if parts is not None:
                     codes[:, 1, column] = parts
                 if column == self.gap:
                     length = self.course.lengths(codes)
-            for column in group:
-                known[column] = True
-                self._reveal(column, first, codes)
+            known[group] = True
+            if group is not groups[-1]:
+                for column in group:
+                    self._reveal(column, first, codes)
         return codes
 
     def _reveal(self, column: int, first: Tensor, codes: Tensor) -> None:
@@ -190,17 +213,21 @@ class VisitCells:
             rows = tokens * self.most_parts + codes[:, 1, column]
             first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
 
-    def _leaning(
-        self, column: int, hidden: Tensor, last_seen: LastSeen | None, length: Tensor
-    ) -> Leaning | None:
-        """Say how a column leans, and move it along the patients' slopes over the gap's length."""
-        if self.leanings is None or last_seen is None or column not in self.leanings.places:
+    def _leanings(
+        self, group: list[int], hidden: Tensor, last_seen: LastSeen | None, length: Tensor
+    ) -> _Leanings | None:
+        """Say how columns lean, and move them along the patients' slopes over the gap's length."""
+        if self.leanings is None or last_seen is None:
             return None
-        leaning = self.leanings.of_column(hidden, last_seen, column)
-        if last_seen.slopes is None:
-            return leaning
-        slopes = last_seen.slopes[:, self.leanings.places[column]]
-        return leaning.moved(slopes, length)
+        places = [self.columns[column].place for column in group]
+        places = [place for place in places if place >= 0]
+        if not places:
+            return None
+        chosen = slice(places[0], places[-1] + 1)
+        found = self.leanings.of_places(hidden, last_seen, chosen)
+        if last_seen.slopes is not None:
+            found = found.moved(last_seen.slopes[:, chosen], length[:, None])
+        return _Leanings(places[0], found, self.leanings.tilts(found))
 
     def _cell(
         self,
@@ -209,13 +236,13 @@ class VisitCells:
         chance: Tensor,
         is_first: Tensor,
         lawful: Tensor | None,
-        leaning: Leaning | None,
+        leanings: _Leanings | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Draw tokens and, where they have several, parts of a column, (B,) each."""
         packed = self.columns[column]
         logits = functional.linear(hidden, packed.head, packed.bias).float()
-        if self.leanings is not None and leaning is not None and packed.leaning is not None:
-            logits.addmm_(self.leanings.tilts(leaning), packed.leaning)
+        if leanings is not None and packed.leaning is not None:
+            logits.addmm_(leanings.tilts[:, packed.place - leanings.first], packed.leaning)
         logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
         null, odds = packed.null, None
         if null is not None:
@@ -237,9 +264,9 @@ class VisitCells:
         units = functional.linear(hidden, rise, rise_bias) + embedding.index_select(0, tokens)
         logits = functional.linear(functional.silu(units), fall).float()
         logits += bias.index_select(0, tokens)
-        if self.leanings is not None and leaning is not None:
-            added = self.leanings.part_logits(leaning, column, tokens)
-            logits += added[:, : logits.shape[1]]
+        if self.leanings is not None and leanings is not None and packed.leaning is not None:
+            density = leanings.densities.of(packed.place - leanings.first)
+            logits += self.leanings.part_logits(density, column, tokens)[:, : logits.shape[1]]
         if lawful is not None:
             logits = without(logits, wrong_parts(lawful, tokens, logits))
         return tokens, reached(course(logits), chance[1])
@@ -249,7 +276,7 @@ class VisitCells:
         x = first
         for norm, (rise, rise_bias, fall, fall_bias) in zip(self.norms, self.layers, strict=False):
             normed = functional.layer_norm(x, x.shape[1:], *norm).to(self.dtype)
-            raised = functional.silu(functional.linear(normed, rise, rise_bias))
+            raised = functional.silu(functional.linear(normed, rise, rise_bias), inplace=True)
             x = x + functional.linear(raised, fall, fall_bias)
         return functional.layer_norm(x, x.shape[1:], *self.norms[-1]).to(self.dtype)
 
@@ -297,8 +324,9 @@ def _packed(block: AnyOrderNetwork, column: int, sharpness: float, dtype: torch.
     if column in cells.ordered:
         ranks = cells.ranks[span.start * cells.most_parts : span.stop * cells.most_parts]
         rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
-    leaning = None
+    place, leaning = -1, None
     if block.leanings is not None and column in block.leanings.places:
+        place = block.leanings.places[column]
         leaning = block.leanings.basis(column) * factors
     head, bias = (head * factors[:, None]).to(dtype), (bias * factors).to(dtype)
-    return _Column(head, bias, leaning, null, parts, seen, ranks, rank_weight)
+    return _Column(head, bias, place, leaning, null, parts, seen, ranks, rank_weight)

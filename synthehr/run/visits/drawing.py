@@ -34,8 +34,9 @@ from synthehr.schema.table import Schema
 from synthehr.seeds import SAMPLE, derived, generator
 from synthehr.train.runtime import find_runtime
 
-FIRST_BLOCK, BLOCK = 32, 1024
-"""Patients of the first block, and of those from the place `BLOCK` on; between, they double."""
+FIRST_BLOCK, BLOCK = 64, 1024
+"""Patients of the first block, and of those from the place `BLOCK` on. Between, places grow by
+four: blocks of less than a hundred patients take as long as those of a hundred."""
 
 
 class Stretch(NamedTuple):
@@ -65,7 +66,7 @@ def stretches(n: int) -> Iterator[Stretch]:
     """Cut the places of n patients into blocks; the last one may reach beyond them."""
     block = start = 0
     while start < n:
-        stop = start + min(max(start, FIRST_BLOCK), BLOCK)
+        stop = start + min(max(3 * start, FIRST_BLOCK), BLOCK)
         yield Stretch(block, start, stop)
         block, start = block + 1, stop
 
