@@ -48,8 +48,6 @@ class _Column(NamedTuple):
     ----------
     head, bias : Tensor of shape (size, width), (size,)
         Of its tokens' logits.
-    place : int
-        Its place among the columns that lean; -1: it does not.
     leaning : Tensor of shape (4, size), or None
         What leanings weigh, times the column's sharpness; None where it does not lean.
     null : int or None
@@ -64,7 +62,6 @@ class _Column(NamedTuple):
 
     head: Tensor
     bias: Tensor
-    place: int
     leaning: Tensor | None
     null: int | None
     parts: _Parts | None
@@ -73,22 +70,19 @@ class _Column(NamedTuple):
     rank_weight: Tensor | None
 
 
-class _Leanings(NamedTuple):
-    """How the columns of a pass lean.
+class _Leans(NamedTuple):
+    """How a column leans at a visit.
 
     Attributes
     ----------
-    first : int
-        Place of the first of them among all that lean.
-    densities : Leaning
-        Of each, (B, O).
-    tilts : Tensor of shape (B, O, 4)
-        What the `_Column.leaning` of each is weighed by.
+    tilts : Tensor of shape (B, 4)
+        What its `_Column.leaning` is weighed by.
+    density : Leaning
+        Of each patient.
     """
 
-    first: int
-    densities: Leaning
     tilts: Tensor
+    density: Leaning
 
 
 @final
@@ -178,7 +172,7 @@ class VisitCells:
         if legal is not None:
             groups = [[place - before] for place in legal.order if place >= before]
         for group in groups:
-            hidden, leanings = None, None
+            hidden, leans = None, None
             for column in group:
                 packed = self.columns[column]
                 if column == self.gap and bool(is_first.all()):
@@ -189,10 +183,15 @@ class VisitCells:
                     rows = beside(once, codes, known.expand(n, -1))
                     lawful = legal.allowed(before + column, *rows)
                 hidden = self._hidden(first) if hidden is None else hidden
-                if leanings is None and column != self.gap:
-                    leanings = self._leanings(group, hidden, context.last_seen, length)
+                if leans is None and column != self.gap:
+                    leans = self._leans(group, hidden, context.last_seen, length)
                 tokens, parts = self._cell(
-                    column, hidden, chances[column], is_first, lawful, leanings
+                    column,
+                    hidden,
+                    chances[column],
+                    is_first,
+                    lawful,
+                    None if leans is None else leans.get(column),
                 )
                 codes[:, 0, column] = tokens
                 if parts is not None:
@@ -200,7 +199,7 @@ class VisitCells:
                 if column == self.gap:
                     length = self.course.lengths(codes)
             known[group] = True
-            if group is not groups[-1]:
+            if group is not groups[-1]:  # nothing is drawn after the last
                 for column in group:
                     self._reveal(column, first, codes)
         return codes
@@ -213,21 +212,21 @@ class VisitCells:
             rows = tokens * self.most_parts + codes[:, 1, column]
             first.addmm_(packed.ranks.index_select(0, rows), packed.rank_weight)
 
-    def _leanings(
+    def _leans(
         self, group: list[int], hidden: Tensor, last_seen: LastSeen | None, length: Tensor
-    ) -> _Leanings | None:
-        """Say how columns lean, and move them along the patients' slopes over the gap's length."""
-        if self.leanings is None or last_seen is None:
-            return None
-        places = [self.columns[column].place for column in group]
-        places = [place for place in places if place >= 0]
-        if not places:
-            return None
-        chosen = slice(places[0], places[-1] + 1)
-        found = self.leanings.of_places(hidden, last_seen, chosen)
+    ) -> dict[int, _Leans]:
+        """Say how columns lean, moved along the patients' slopes over the gap's length."""
+        columns = [column for column in group if self.columns[column].leaning is not None]
+        if self.leanings is None or last_seen is None or not columns:
+            return {}
+        # Columns of a pass follow each other, and so do their places.
+        place = self.leanings.places[columns[0]]
+        places = slice(place, place + len(columns))
+        found = self.leanings.of_places(hidden, last_seen, places)
         if last_seen.slopes is not None:
-            found = found.moved(last_seen.slopes[:, chosen], length[:, None])
-        return _Leanings(places[0], found, self.leanings.tilts(found))
+            found = found.moved(last_seen.slopes[:, places], length[:, None])
+        tilts = self.leanings.tilts(found)
+        return {column: _Leans(tilts[:, k], found.of(k)) for k, column in enumerate(columns)}
 
     def _cell(
         self,
@@ -236,13 +235,13 @@ class VisitCells:
         chance: Tensor,
         is_first: Tensor,
         lawful: Tensor | None,
-        leanings: _Leanings | None,
+        leans: _Leans | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Draw tokens and, where they have several, parts of a column, (B,) each."""
         packed = self.columns[column]
         logits = functional.linear(hidden, packed.head, packed.bias).float()
-        if leanings is not None and packed.leaning is not None:
-            logits.addmm_(leanings.tilts[:, packed.place - leanings.first], packed.leaning)
+        if leans is not None and packed.leaning is not None:
+            logits.addmm_(leans.tilts, packed.leaning)
         logits.clamp_(-LOGIT_LIMIT, LOGIT_LIMIT)
         null, odds = packed.null, None
         if null is not None:
@@ -264,9 +263,9 @@ class VisitCells:
         units = functional.linear(hidden, rise, rise_bias) + embedding.index_select(0, tokens)
         logits = functional.linear(functional.silu(units), fall).float()
         logits += bias.index_select(0, tokens)
-        if self.leanings is not None and leanings is not None and packed.leaning is not None:
-            density = leanings.densities.of(packed.place - leanings.first)
-            logits += self.leanings.part_logits(density, column, tokens)[:, : logits.shape[1]]
+        if self.leanings is not None and leans is not None:
+            added = self.leanings.part_logits(leans.density, column, tokens)
+            logits += added[:, : logits.shape[1]]
         if lawful is not None:
             logits = without(logits, wrong_parts(lawful, tokens, logits))
         return tokens, reached(course(logits), chance[1])
@@ -324,9 +323,8 @@ def _packed(block: AnyOrderNetwork, column: int, sharpness: float, dtype: torch.
     if column in cells.ordered:
         ranks = cells.ranks[span.start * cells.most_parts : span.stop * cells.most_parts]
         rank_weight = pieces[len(block.starts) - 1 + cells.ordered.index(column)].T
-    place, leaning = -1, None
+    leaning = None
     if block.leanings is not None and column in block.leanings.places:
-        place = block.leanings.places[column]
         leaning = block.leanings.basis(column) * factors
     head, bias = (head * factors[:, None]).to(dtype), (bias * factors).to(dtype)
-    return _Column(head, bias, place, leaning, null, parts, seen, ranks, rank_weight)
+    return _Column(head, bias, leaning, null, parts, seen, ranks, rank_weight)
