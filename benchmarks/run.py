@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     fill.set_defaults(run=run_impute)
     cover = commands.add_parser(
-        "coverage", parents=[common, fits], help="how often 95 % intervals hold the truth"
+        "coverage", parents=[common, fits], help="how often 95 %% intervals hold the truth"
     )
     cover.add_argument("--sizes", type=_numbers, default=list(coverage.SIZES))
     cover.add_argument("--cohorts", type=int, default=coverage.COHORTS)
