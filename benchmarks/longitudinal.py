@@ -87,7 +87,11 @@ def plan(
             where = {"data": name, "seed": seed, "suite": "longitudinal"}
             for epsilon in (None, *epsilons):
                 here = {**where, "epsilon": epsilon}
-                private = [who for who in rivals if who.endswith(PRIVATE) == (epsilon is not None)]
+                private = [
+                    who
+                    for who in rivals
+                    if who.partition(":")[0].endswith(PRIVATE) == (epsilon is not None)
+                ]
                 found += [Job(who=who, options=options, **here) for who in models]
                 found += [Job(who=who, rival=True, **here) for who in private]
     return found
@@ -165,15 +169,16 @@ def _ours(job: Job, split: Path, work: Path, places: Places, limit: float) -> Re
 
 
 def _rival(job: Job, split: Path, work: Path, places: Places, limit: float) -> Record:
-    """Fit and sample a rival by its driver; `mostly:5` means five epochs."""
-    name, _, epochs = job.who.partition(":")
+    """Fit and sample a rival by its driver; `mostly:5`: five epochs, `mostly-dp:5`: minutes."""
+    name, _, budget = job.who.partition(":")
     if places.peers is None:
         raise ChildFailed("no folder of rival environments: pass --peers or set PEERS")
     python = places.peers / ENVIRONMENTS.get(name, name) / "bin" / "python"
     driver = places.measure / "peer_seq.py"
-    words = ["--epochs", epochs] if epochs else []
+    words = ["--epochs", budget] if budget else []
     if job.epsilon is not None:
         driver, words = HERE / "longitudinal_dp_peer.py", ["--eps", str(job.epsilon)]
+        words += ["--minutes", budget] if budget else []
     command = [python, driver, name, split / "train.parquet", work / "synthetic.parquet", *words]
     child = checked(run_child([*command, *key_words(split)], limit=limit))
     said = last_json(child)

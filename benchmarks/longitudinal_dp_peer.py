@@ -1,11 +1,12 @@
 """Fit a rival on visits under differential privacy, in the rival's own environment.
 
     python longitudinal_dp_peer.py mostly-dp TRAIN.parquet OUT.parquet --patient COL --time COL
-        --eps 8
+        --eps 8 [--minutes 20]
 
 mostlyai-engine learns patients (what is constant in each) and their visits as two tables, and each
-has half of ε and of δ; ranges and levels are taken as they are (`value_protection=False`), which
-is free here as it is for ours. Prints a JSON line as `shared/measure/peer_seq.py` does.
+has half of ε and of δ; minutes limit each, and ε may then not be spent in full. Ranges and levels
+are taken as they are (`value_protection=False`), which is free here as it is for ours. Prints a
+JSON line as `shared/measure/peer_seq.py` does.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--patient", required=True)
     parser.add_argument("--time", required=True)
     parser.add_argument("--eps", type=float, required=True)
+    parser.add_argument("--minutes", type=float, default=14400.0)
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     engine: Any = import_module("mostlyai.engine")
@@ -46,7 +48,7 @@ def main() -> None:
     started = time.perf_counter()
     one, two = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
     engine.split(workspace_dir=one, tgt_data=patients, tgt_primary_key=key)
-    spent = learn(engine, one, options.eps / 2)
+    spent = learn(engine, one, options.eps / 2, options.minutes)
     engine.split(
         workspace_dir=two,
         tgt_data=moving,
@@ -54,7 +56,7 @@ def main() -> None:
         ctx_data=patients,
         ctx_primary_key=key,
     )
-    spent += learn(engine, two, options.eps / 2)
+    spent += learn(engine, two, options.eps / 2, options.minutes)
     between = time.perf_counter()
     engine.generate(workspace_dir=one, sample_size=len(patients))
     drawn = pd.read_parquet(one / "SyntheticData")
@@ -73,12 +75,12 @@ def main() -> None:
     print(json.dumps(said))
 
 
-def learn(engine: Any, place: Path, epsilon: float) -> float:
+def learn(engine: Any, place: Path, epsilon: float, minutes: float) -> float:
     """Train one of the two tables, and give the ε that it says it spent."""
     engine.analyze(workspace_dir=place, value_protection=False)
     engine.encode(workspace_dir=place)
     private = {"max_epsilon": epsilon, "delta": DELTA / 2}
-    engine.train(workspace_dir=place, differential_privacy=private)
+    engine.train(workspace_dir=place, differential_privacy=private, max_training_time=minutes)
     (log,) = place.rglob("progress-messages.csv")
     told = pd.read_csv(log)
     kept = told.loc[told["is_checkpoint"] == 1, "dp_eps"]

@@ -201,16 +201,15 @@ class Leanings(nn.Module):
 
     def of_all(self, hidden: Tensor, last_seen: LastSeen) -> Leaning:
         """Make the densities of all columns that lean from the network's last layer, (B, width)."""
-        return self.of_places(hidden, last_seen, slice(0, len(self.columns)))
+        with torch.autocast(hidden.device.type, enabled=False):
+            return _leaning(self.head(hidden.float()), *last_seen[:3])
 
     def of_places(self, hidden: Tensor, last_seen: LastSeen, places: slice) -> Leaning:
         """Do so for those at some places among them."""
         rows = slice(OUTPUTS * places.start, OUTPUTS * places.stop)
         with torch.autocast(hidden.device.type, enabled=False):
-            weight, bias = self.head.weight[rows], self.head.bias[rows]
-            told = functional.linear(hidden.float(), weight, bias).unflatten(1, (-1, OUTPUTS))
-            last, mean, seen = (part[:, places] for part in last_seen[:3])
-            return _leaning(told, last, mean, seen)
+            told = functional.linear(hidden.float(), self.head.weight[rows], self.head.bias[rows])
+            return _leaning(told, *(part[:, places] for part in last_seen[:3]))
 
     def logits(self, leanings: Leaning) -> Tensor:
         """Give what is added to the logits of all tokens; (B, V)."""
@@ -256,8 +255,10 @@ class Leanings(nn.Module):
 
 
 def _leaning(told: Tensor, last: Tensor, mean: Tensor, seen: Tensor) -> Leaning:
-    """Read what the head tells, (..., `OUTPUTS`)."""
-    by_last, by_mean, shift, log_precision, log_part_precision, null = told.unbind(-1)
+    """Read what the head tells of each column, (B, `OUTPUTS` * O)."""
+    by_last, by_mean, shift, log_precision, log_part_precision, null = told.unflatten(
+        1, (-1, OUTPUTS)
+    ).unbind(2)
     return Leaning(
         by_last * last + by_mean * mean + shift,
         log_precision.clamp(*LOG_PRECISIONS).exp(),

@@ -64,8 +64,7 @@ class LSTMConfig:
         Width of a token's embedding.
     frequencies, head_frequencies : int
     own_share : float
-        As in `synthehr.models.autoregressive.AutoregressiveConfig`. With a head frequency of 0
-        numbers do not lean to where they were last (`synthehr.models.leaning`), either.
+        As in `synthehr.models.autoregressive.AutoregressiveConfig`.
     dropout : float
         Share of hidden units silenced in training.
     forgetting : float

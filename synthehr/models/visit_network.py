@@ -110,8 +110,7 @@ class VisitNetwork(nn.Module):
         super().__init__()
         self.width = width
         self.course = Course(fields)
-        # Heads that know where tokens lie can lean to where a column was last.
-        columns = _leaning_columns(fields) if head_frequencies else []
+        columns = _leaning_columns(fields)
         self.block = AnyOrderNetwork(
             fields.visits,
             width=width,

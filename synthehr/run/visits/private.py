@@ -185,7 +185,6 @@ def train_private_visits(
     assert private is not None
     part, seed = private.part, derived(prepared.options.seed, TRAINING)
     random = torch.Generator().manual_seed(derived(prepared.options.seed, RESAMPLING))
-    model.begin(private.course, random)
 
     def settle(rounds: int, learning_rate: float, seed: int) -> None:
         if model.static is not None:
@@ -251,6 +250,7 @@ def _follow(
     n = min(part.ledger.public_patients, MOST_FOLLOWED)
     static = draw_static(model.static, n, NOTHING_GIVEN, random)
     course = made_up_course(follower.cpu(), fields, static, private.course.lengths[:n], random)
+    model.begin(course, random)
     training = TrainConfig(
         steps=FOLLOWING * part.config.round_steps,
         batch_size=64,
