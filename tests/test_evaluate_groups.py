@@ -42,6 +42,7 @@ def report() -> Report:
     )
 
 
+@pytest.mark.slow
 def test_a_group_that_was_learned_badly_shows(report: Report) -> None:
     women, men = (next(each for each in report.results.groups if each.group == sex) for sex in "FM")
     assert men.shape > women.shape + 0.05

@@ -44,6 +44,7 @@ def by_way(report: Report, learner: str) -> dict[str, RebalancingResult]:
     return {each.way: each for each in found}
 
 
+@pytest.mark.slow
 def test_what_growing_does_is_told_beside_what_costs_nothing(report: Report) -> None:
     ways = by_way(report, "logistic regression")
     assert list(ways) == WAYS
