@@ -60,9 +60,7 @@ def known_of(n: int, *, alike: bool = True, slope: float | None = None) -> Conte
 
 
 def drawn(made: VisitNetwork, is_first: Tensor, context: Context) -> Tensor:
-    random = torch.Generator().manual_seed(1)
-    chances = torch.rand(len(made.passes), 2, len(is_first), generator=random)
-    return VisitCells(made).draw(context, is_first, chances)
+    return VisitCells(made).draw(context, is_first, torch.Generator().manual_seed(1))
 
 
 def surprise(made: VisitNetwork, codes: Tensor, context: Context) -> Tensor:

@@ -79,9 +79,7 @@ def test_sharpness_raises_the_odds_of_values_and_leaves_null_alone() -> None:
     def drawn(sharpness: float) -> Tensor:
         network.sharpness.fill_(sharpness)
         is_first = torch.zeros(N, dtype=torch.bool)
-        random = torch.Generator().manual_seed(1)
-        chances = torch.rand(len(network.passes), 2, N, generator=random)
-        return VisitCells(network).draw(context, is_first, chances)
+        return VisitCells(network).draw(context, is_first, torch.Generator().manual_seed(1))
 
     plain, sharp = drawn(1.0), drawn(2.0)
     for column, field in enumerate(FIELDS.visits):

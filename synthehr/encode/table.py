@@ -139,8 +139,7 @@ class TableEncoder:
         codes : ndarray of shape (n, 2, D)
             Tokens and parts.
         rng : Generator
-            Draws the places within parts, the levels of pooled tokens, and uuids. Each column has
-            a stream of its own, so that the first records do not hang on how many there are.
+            Draws the places within parts, the levels of pooled tokens, and uuids.
         bounds : mapping from column to intervals, or None
             Closed intervals on a numeric column's axis, outside of which nothing is drawn.
         first : int
@@ -149,18 +148,18 @@ class TableEncoder:
         n = len(codes)
         numbers = first + 1 + np.arange(n)
         dealt = np.arange(n) if self.visits is None else self.visits.draw(n, rng)
+        rows = Rows(numbers, first + 1 + dealt, rng)
         places = {name: place for place, name in enumerate(self.modelled)}
         none = np.zeros(n, dtype=np.int64)
         arrays = []
-        streams = rng.spawn(len(self.plan))
-        for (name, column), stream in zip(self.plan.items(), streams, strict=True):
+        for name, column in self.plan.items():
             if isinstance(column, IdColumn):
-                arrays.append(column.generate(Rows(numbers, first + 1 + dealt, stream)))
+                arrays.append(column.generate(rows))
                 continue
             place = places.get(name)
             tokens, parts = (none, none) if place is None else codes[:, :, place].T
             within = None if bounds is None else bounds.get(name)
-            arrays.append(column.decode(tokens, parts, stream, within))
+            arrays.append(column.decode(tokens, parts, rng, within))
         return pa.table(arrays, names=list(self.plan))
 
     def field_index(self, column: str) -> int:

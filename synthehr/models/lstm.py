@@ -246,7 +246,7 @@ class LSTM(SequenceModel):
             self.visits.ends,
             wanted,
             self.fields.mean_visits,
-            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached=reached),
+            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
         )
 
     def adjust(self, records: Sequences) -> None:
@@ -256,7 +256,7 @@ class LSTM(SequenceModel):
             self.visits,
             self.fields,
             records,
-            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached=reached),
+            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
         )
 
     def settle(self, generator: torch.Generator) -> None:
@@ -270,15 +270,9 @@ class LSTM(SequenceModel):
             weights = drawn.lengths.reciprocal().repeat_interleave(drawn.lengths)
             shift_to_shares(self.visits, self.fields, drawn, weights)
 
-    def sample(
-        self,
-        n: int,
-        generator: torch.Generator,
-        given: Given = NOTHING_GIVEN,
-        wanted: int | None = None,
-    ) -> Sequences:
+    def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw what patients have once, then all their visits side by side."""
-        return self._drawn(n, generator, given, wanted)
+        return self._drawn(n, generator, given)
 
     @torch.no_grad()
     def proceed(
@@ -314,19 +308,11 @@ class LSTM(SequenceModel):
         n: int,
         generator: torch.Generator,
         given: Given,
-        wanted: int | None = None,
         reached: list[Reached] | None = None,
     ) -> Sequences:
         self.eval()
         static = draw_static(self.static, n, given, generator)
         most, legal = int(self.most_visits), given.of_visits
         return draw_visits(
-            self.visits,
-            self.fields,
-            static,
-            most,
-            generator,
-            legal=legal,
-            wanted=wanted,
-            reached=reached,
+            self.visits, self.fields, static, most, generator, legal=legal, reached=reached
         )

@@ -209,8 +209,7 @@ class LSTMGAN(SequenceModel):
         yield Loss("autoencoder", per_record=losses / self.fields.mean_visits)
 
         with torch.no_grad():
-            read = self.autoencoder.read(batch, self._all(batch), batch.present.sum(1))
-            real = around(*read, random)
+            real = self._latent(batch, self._all(batch), batch.present.sum(1), random)
         fake = self.generator(batch.static, random)
         shown = fake.detach()
         loss = functional.softplus(-self.critic(real, batch.static))
@@ -225,8 +224,9 @@ class LSTMGAN(SequenceModel):
     def held_out_loss(self, records: Sequences) -> float:
         """Bound the negative log-likelihood of a patient, in nats, over fixed masks.
 
-        It is that of the visits given latents read from them, plus the divergence of these: the
-        likelihood under standard normal latents. What the generator adds is not in it.
+        It is that of the visits given latents read from them, plus the divergence of these:
+        the likelihood under latents that were standard normal. What the generator adds to
+        these is not in it.
         """
         loss = held_out_visits(
             records,
@@ -250,18 +250,12 @@ class LSTMGAN(SequenceModel):
             self.autoencoder.visits,
             self.fields,
             records,
-            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached=reached),
+            lambda n, reached: self._drawn(n, random, NOTHING_GIVEN, reached),
         )
 
-    def sample(
-        self,
-        n: int,
-        generator: torch.Generator,
-        given: Given = NOTHING_GIVEN,
-        wanted: int | None = None,
-    ) -> Sequences:
+    def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw what patients have once, then latents, then all their visits side by side."""
-        return self._drawn(n, generator, given, wanted)
+        return self._drawn(n, generator, given)
 
     @torch.no_grad()
     def proceed(
@@ -303,16 +297,13 @@ class LSTMGAN(SequenceModel):
         n: int,
         generator: torch.Generator,
         given: Given,
-        wanted: int | None = None,
         reached: list[Reached] | None = None,
     ) -> Sequences:
         self.eval()
         static = draw_static(self.static, n, given, generator)
         latent, most = self.generator(static, generator), int(self.most_visits)
         visits = self.autoencoder.visits
-        return draw_visits(
-            visits, self.fields, static, most, generator, latent, wanted=wanted, reached=reached
-        )
+        return draw_visits(visits, self.fields, static, most, generator, latent, reached=reached)
 
     def _bound(self, batch: SequenceBatch, asked: Lesson, until: Tensor, beta: float) -> Tensor:
         """Losses of visits given latents read from them, with `beta` divergences, (B,)."""
@@ -326,6 +317,12 @@ class LSTMGAN(SequenceModel):
         latent = around(mean, log_variance, batch.generator)
         losses = lesson_losses(self.autoencoder.visits, batch, asked, latent)
         return losses + beta * divergence(mean, log_variance)
+
+    def _latent(
+        self, batch: SequenceBatch, shown: Tensor, until: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Draw latents, (B, L), given the shown cells of the first visits."""
+        return around(*self.autoencoder.read(batch, shown, until), generator)
 
     def _all(self, batch: SequenceBatch) -> Tensor:
         """Show all cells, (B, T, D)."""
@@ -343,7 +340,7 @@ class LSTMGAN(SequenceModel):
         """Give what holes are filled by: network, codes and contexts."""
 
         def latent_of(batch: SequenceBatch, shown: Tensor) -> Tensor:
-            return around(*self.autoencoder.read(batch, shown, batch.present.sum(1)), generator)
+            return self._latent(batch, shown, batch.present.sum(1), generator)
 
         visits = self.autoencoder.visits
         codes, context = from_both_sides(visits, self.fields, records, generator, latent_of)

@@ -158,13 +158,7 @@ class SequenceModel(nn.Module, ABC):
         """Yield the losses of one step, per patient, in the order in which they are stepped."""
 
     @abstractmethod
-    def sample(
-        self,
-        n: int,
-        generator: torch.Generator,
-        given: Given = NOTHING_GIVEN,
-        wanted: int | None = None,
-    ) -> Sequences:
+    def sample(self, n: int, generator: torch.Generator, given: Given = NOTHING_GIVEN) -> Sequences:
         """Draw patients with their visits, without gradients, in evaluation mode.
 
         Parameters
@@ -175,8 +169,6 @@ class SequenceModel(nn.Module, ABC):
             The source of randomness.
         given : Given
             What is known of the columns that patients have once, and what rules allow.
-        wanted : int, optional
-            How many of the n to give, the first ones; they are as if all were given.
         """
 
     @abstractmethod

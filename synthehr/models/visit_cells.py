@@ -132,7 +132,7 @@ class VisitCells:
         self,
         context: Context,
         is_first: Tensor,
-        chances: Tensor,
+        generator: torch.Generator,
         legal: Legal | None = None,
         once: Tensor | None = None,
     ) -> Tensor:
@@ -144,25 +144,26 @@ class VisitCells:
             What is known of the patients.
         is_first : Tensor of shape (B,), bool
             Whether it is a patient's first visit.
-        chances : Tensor of shape (D, 2, B)
-            Uniform numbers that tokens and parts are drawn by.
+        generator : torch.Generator
+            The source of randomness.
         legal : Legal, optional
             Rules over what patients have once, `once` of shape (B, 2, S), and then the columns of
             visits.
         """
         with torch.autocast(context.first.device.type, enabled=False):
-            return self._drawn(context, is_first, chances, legal, once)
+            return self._drawn(context, is_first, generator, legal, once)
 
     def _drawn(
         self,
         context: Context,
         is_first: Tensor,
-        chances: Tensor,
+        generator: torch.Generator,
         legal: Legal | None,
         once: Tensor | None,
     ) -> Tensor:
         n, columns, device = len(context.first), len(self.columns), context.first.device
         before = 0 if once is None else once.shape[2]
+        chances = torch.rand(columns, 2, n, generator=generator, device=device)
         codes = torch.zeros(n, 2, columns, dtype=torch.int64, device=device)
         known = torch.zeros(columns, dtype=torch.bool, device=device)
         first = self.start + context.first

@@ -30,12 +30,9 @@ def draw_visits(
     generator: torch.Generator,
     latent: Tensor | None = None,
     legal: Legal | None = None,
-    wanted: int | None = None,
     reached: list[Reached] | None = None,
 ) -> Sequences:
     """Draw all visits of patients side by side; who has had the last one drops out.
-
-    Random numbers belong to places, so that it does not matter to a patient who else is drawn.
 
     Parameters
     ----------
@@ -53,28 +50,22 @@ def draw_visits(
         Of the patients, for a network that takes one.
     legal : Legal or None
         See `Given.of_visits`.
-    wanted : int, optional
-        How many patients to draw, the first ones; all of them by default.
     reached : list, optional
         Is given the visits that were drawn, those that are patients' n-th at the n-th place.
     """
-    n, device = len(static), static.device
+    device = static.device
+    here = torch.arange(len(static), device=device)
     cells = VisitCells(network)
-    static, latent = static[:wanted], None if latent is None else latent[:wanted]
     memory = network.begin(static, latent)
     context = network.context(memory)
     # Who ends at a visit is decided by where the chance to have gone on falls below a number of
     # his own. These are spread evenly, so that lengths vary less from sample to sample.
-    here = torch.arange(n, device=device)
-    uniform = torch.rand(n, generator=generator, device=device)
+    uniform = torch.rand(len(static), generator=generator, device=device)
     ends_below = spread(uniform, here, generator)
-    here = here[:wanted]
-    goes_on = torch.ones_like(uniform[:wanted])
+    goes_on = torch.ones_like(uniform)
     owners, drawn = [], []
     for _ in range(int(LONGEST * usual_most)):
-        chances = torch.rand(len(fields.visits), 2, n, generator=generator, device=device)
-        is_first = memory.past.visits == 0
-        codes = cells.draw(context, is_first, chances[:, :, here], legal, static[here])
+        codes = cells.draw(context, memory.past.visits == 0, generator, legal, static[here])
         memory = _taken_in(network, memory, codes)
         context = network.context(memory)
         owners.append(here)
@@ -123,10 +114,7 @@ def next_visits(
     measured = []
     for _ in range(steps):
         context = network.context(memory)
-        chances = torch.rand(
-            len(fields.visits), 2, len(everyone), generator=generator, device=everyone.device
-        )
-        codes = cells.draw(context, memory.past.visits == 0, chances)
+        codes = cells.draw(context, memory.past.visits == 0, generator)
         memory = _taken_in(network, memory, codes)
         codes = codes.masked_fill(~network.course.seen(codes)[:, None], OPEN)
         measured.append(

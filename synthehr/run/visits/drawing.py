@@ -162,7 +162,7 @@ def _side_by_side(
 def _drawn(artifact: SequenceArtifact, wish: Wish, seed: int, stretch: Stretch) -> DrawnBlock:
     encoder, count = artifact.encoder, Repairs()
     block, start, stop = stretch
-    n, wanted = stop - start, min(stop, wish.n) - start
+    n = stop - start
     random = torch.Generator().manual_seed(derived(seed, SAMPLE, block))
     codes = padded(wish.given.codes, start, n)
     given = replace(wish.given, codes=codes)
@@ -173,25 +173,21 @@ def _drawn(artifact: SequenceArtifact, wish: Wish, seed: int, stretch: Stretch) 
             VisitLaw.of(artifact), n, some, numbers, bounds=wish.bounds, first=start, count=count
         )
     else:
-        drawn = some(np.arange(n), wanted)
+        drawn = some(np.arange(n))
         table = encoder.decode(drawn, numbers, bounds=wish.bounds, first=start)
         starts = drawn.starts
-    return DrawnBlock(table.slice(0, int(starts[wanted])), count)
+    return DrawnBlock(table.slice(0, int(starts[min(n, wish.n - start)])), count)
 
 
 def _codes(
-    artifact: SequenceArtifact,
-    given: Given,
-    random: torch.Generator,
-    rows: NDArray[np.int64],
-    wanted: int | None = None,
+    artifact: SequenceArtifact, given: Given, random: torch.Generator, rows: NDArray[np.int64]
 ) -> SequenceCodes:
-    """Draw codes of patients at these places of a block, or of the first of them."""
+    """Draw codes of patients at these places of a block."""
     runtime = find_runtime("cpu")
     if given.codes is not None:
         given = replace(given, codes=given.codes[torch.from_numpy(rows)])
     with runtime.autocast(runtime.precision("auto")):
-        return artifact.model.sample(len(rows), random, given, wanted).codes()
+        return artifact.model.sample(len(rows), random, given).codes()
 
 
 def _positive(n: int) -> int:
