@@ -21,7 +21,7 @@ from synthehr.errors import ConfigError
 from synthehr.models.base import Loss
 from synthehr.models.image_base import ImageBatch, ImageModel, Images, in_chunks, signed
 from synthehr.models.image_likeness import DRAWN, likeness
-from synthehr.models.image_nets import GROUPS, channels_last
+from synthehr.models.image_nets import GROUPS
 
 
 @final
@@ -182,7 +182,6 @@ class CycleGAN(ImageModel):
         self.critics = nn.ModuleList([PatchCritic(channels, width) for _ in range(2)])
         # No buffers: a checkpoint would hold them, and they are near to patients' images.
         self._pools: list[Tensor | None] = [None, None]
-        channels_last(self)
 
     @classmethod
     def build(cls, fields: ImageFields, config: CycleGANConfig) -> Self:

@@ -26,7 +26,7 @@ from synthehr.models.image_losses import (
     steepness,
     varied,
 )
-from synthehr.models.image_nets import ColumnReader, Downward, Upward, laid_out
+from synthehr.models.image_nets import ColumnReader, Downward, Upward
 
 PRIVATE_ONLY: Mapping[str, Any] = {"penalty": 0.0, "spectral": False, "growing": 0}
 """Under differential privacy: the penalty is a second gradient, and norms see whole batches."""
@@ -186,7 +186,7 @@ def image_game(
     coarse = coarseness(step, config.growing, generator.size)
     generator.coarse.fill_(coarse)
     batch = batch._replace(pixels=shrunk(batch.pixels, coarse))
-    drawn = laid_out(generator(generator.draw_noise(len(asked), random), asked, coarse))
+    drawn = generator(generator.draw_noise(len(asked), random), asked, coarse)
     if batch.filled is None:
         shown = vary(torch.cat([batch.pixels, drawn.detach()]))
         real, made = critic(shown, torch.cat([batch.codes, asked]), coarse).chunk(2)

@@ -26,7 +26,6 @@ from synthehr.models.image_compression import (
     mended,
     squared_error,
 )
-from synthehr.models.image_nets import channels_last
 from synthehr.models.mixture import MOST_RECORDS, LatentMixture
 
 
@@ -57,7 +56,6 @@ class ImageAutoencoder(ImageModel):
         self.columns = column_model(fields.columns)
         self.network = Compressor(fields, config, config.latent)
         self.mixture = LatentMixture(config.components, config.latent)
-        channels_last(self)
 
     @classmethod
     def build(cls, fields: ImageFields, config: ImageAutoencoderConfig) -> Self:

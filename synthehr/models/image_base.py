@@ -14,6 +14,7 @@ from synthehr.config import TrainConfig
 from synthehr.encode.image import ImageFields
 from synthehr.errors import ConfigError
 from synthehr.models.base import NOTHING_GIVEN, Given, Loss, Model
+from synthehr.models.image_nets import laid_out
 
 
 class ImageBatch(NamedTuple):
@@ -22,7 +23,7 @@ class ImageBatch(NamedTuple):
     Attributes
     ----------
     pixels : Tensor of shape (B, C, H, W), float32
-        In [-1, 1], channels last in memory.
+        In [-1, 1].
     codes : Tensor of shape (B, 2, D), int64
         Tokens and parts of the columns; D may be 0.
     generator : torch.Generator
@@ -105,8 +106,8 @@ def in_chunks(function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
 
 
 def signed(stored: Tensor) -> Tensor:
-    """Turn stored integers (N, C, H, W) into numbers in [-1, 1], channels last."""
-    pixels = stored.to(torch.float32, memory_format=torch.channels_last)
+    """Turn stored integers (N, C, H, W) into numbers in [-1, 1]."""
+    pixels = laid_out(stored.to(torch.float32))
     return pixels.mul_(2.0 / torch.iinfo(stored.dtype).max).sub_(1.0)
 
 

@@ -31,7 +31,6 @@ from synthehr.models.image_adversarial import (
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
 from synthehr.models.image_columns import column_losses, column_model, settle_columns
-from synthehr.models.image_nets import channels_last
 
 
 @final
@@ -62,7 +61,6 @@ class ConditionalImageGAN(ImageModel):
         self.columns = column_model(fields.columns)
         self.generator = ImageGenerator(fields, fields.columns, config)
         self.critic = ImageCritic(fields, fields.columns, config)
-        channels_last(self)
 
     @classmethod
     def build(cls, fields: ImageFields, config: ConditionalImageGANConfig) -> Self:

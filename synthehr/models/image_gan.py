@@ -29,7 +29,6 @@ from synthehr.models.image_adversarial import (
     images_of,
 )
 from synthehr.models.image_base import ImageBatch, ImageModel, Images
-from synthehr.models.image_nets import channels_last
 
 
 @final
@@ -60,7 +59,6 @@ class ImageGAN(ImageModel):
         self.fields, self.config, self.columns = fields, config, None
         self.generator = ImageGenerator(fields, (), config)
         self.critic = ImageCritic(fields, (), config)
-        channels_last(self)
 
     @classmethod
     def build(cls, fields: ImageFields, config: ImageGANConfig) -> Self:

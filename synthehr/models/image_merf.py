@@ -25,7 +25,6 @@ from synthehr.models.image_adversarial import ImageGameConfig, ImageGenerator, i
 from synthehr.models.image_base import CHUNK, ImageBatch, ImageModel, Images, signed
 from synthehr.models.image_columns import column_losses, column_model, settle_columns
 from synthehr.models.image_embedding import ImageEmbedding
-from synthehr.models.image_nets import channels_last
 
 MOST_TOKENS = 16
 """Tokens of a column that tells classes, at most."""
@@ -99,7 +98,6 @@ class ImageMERF(ImageModel):
         self.register_buffer("classes", torch.cat(shares or [torch.ones(1)]), persistent=False)
         shape = (sum(sizes), self.embedding.width)
         self.register_buffer("mean", torch.zeros(shape), persistent=False)
-        channels_last(self)
 
     @classmethod
     def build(cls, fields: ImageFields, config: ImageMERFConfig) -> Self:

@@ -27,7 +27,6 @@ from synthehr.models.image_compression import (
     mended,
     squared_error,
 )
-from synthehr.models.image_nets import channels_last
 from synthehr.models.layers import around, divergence
 from synthehr.models.mixture import MOST_RECORDS, LatentMixture
 
@@ -95,7 +94,6 @@ class ImageVAE(ImageModel):
         self.columns = column_model(fields.columns)
         self.network = Compressor(fields, config, 2 * config.latent)
         self.mixture = LatentMixture(config.components, config.latent)
-        channels_last(self)
 
     @classmethod
     def build(cls, fields: ImageFields, config: ImageVAEConfig) -> Self:
