@@ -32,9 +32,9 @@ def women_are_noise(n: int, seed: int) -> pa.Table:
 @pytest.fixture(scope="module")
 def report() -> Report:
     return evaluate(
-        patients(2500, 1),
-        women_are_noise(2500, 2),
-        holdout=patients(2500, 3),
+        patients(1500, 1),
+        women_are_noise(1500, 2),
+        holdout=patients(1500, 3),
         target="died",
         groups=["sex", "age"],
         rules=Rules.from_json({"rule": [RULE, {"then": "age=15:"}]}),
@@ -42,7 +42,6 @@ def report() -> Report:
     )
 
 
-@pytest.mark.slow
 def test_a_group_that_was_learned_badly_shows(report: Report) -> None:
     women, men = (next(each for each in report.results.groups if each.group == sex) for sex in "FM")
     assert men.shape > women.shape + 0.05
@@ -73,10 +72,10 @@ def test_groups_are_found_by_their_names() -> None:
 
 def test_broken_rules_are_counted_and_few_real_ones_not_told(report: Report) -> None:
     smokers, order = report.results.rules
-    assert smokers.broken_real == sum(patients(2500, 1)["smokes"].to_pylist())
-    assert smokers.broken_synthetic == sum(women_are_noise(2500, 2)["smokes"].to_pylist())
+    assert smokers.broken_real == sum(patients(1500, 1)["smokes"].to_pylist())
+    assert smokers.broken_synthetic == sum(women_are_noise(1500, 2)["smokes"].to_pylist())
     assert smokers.share_unruled == 0.4
-    young = int((patients(2500, 1)["age"].to_numpy() < 15).sum())
+    young = int((patients(1500, 1)["age"].to_numpy() < 15).sum())
     assert 0 < young < 10 and order.broken_real is None
     assert "fewer than 10" in report.to_html()
     assert report.to_dict()["rules"][1]["broken_real"] is None

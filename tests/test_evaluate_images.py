@@ -156,7 +156,6 @@ def test_ms_ssim_is_1_of_equal_images_and_falls_with_noise() -> None:
     assert [scales_of(side) for side in (8, 28, 64, 200)] == [1, 2, 3, 5]
 
 
-@pytest.mark.slow
 def test_what_teaches_nothing_scores_badly(whole: ImageEvaluation) -> None:
     some = GOOD.take(np.arange(64))
     assert some.labels is not None and some.masks is not None

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from evaluated import patients, visits, with_column
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
+from synthehr.evaluation.calibration import calibration_lines
 from synthehr.evaluation.clock import Clock
 from synthehr.evaluation.detection import detect, detect_by_column
-from synthehr.evaluation.scores import auroc_of, mean_auroc_of, r2_of
+from synthehr.evaluation.scores import auroc_of, average_precision_of, mean_auroc_of, r2_of
 from synthehr.evaluation.utility import calibration_error, every_column, target_utility
 from synthehr.evaluation.views import Views, align
 
@@ -195,8 +197,29 @@ def test_areas_and_r2_with_weights_are_those_of_repeated_records():
     again = np.repeat(np.arange(200), weights)
     theirs = roc_auc_score(y[again], p[again])
     assert auroc_of(y, p)(weights.astype(float)) == pytest.approx(theirs)
+    theirs = average_precision_score(y[again], p[again])
+    assert average_precision_of(y, p)(weights.astype(float)) == pytest.approx(theirs)
     levels, shares = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
     theirs = mean_auroc_of(levels[again], shares[again])(None)
     assert mean_auroc_of(levels, shares)(weights.astype(float)) == pytest.approx(theirs)
     x, z = rng.random(200), rng.random(200)
     assert r2_of(x, z)(weights.astype(float)) == pytest.approx(r2_of(x[again], z[again])(None))
+
+
+@pytest.mark.parametrize(("spread", "intercept", "slope"), [(1, 0, 1), (3, -6, 1.5), (0.01, 0, 30)])
+def test_calibration_lines_are_logistic_regressions(spread, intercept, slope):
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, spread, 600)
+    truth = rng.random(600) < 1 / (1 + np.exp(-intercept - slope * odds))
+    weights = np.stack([np.ones(600), rng.integers(0, 4, 600)])
+    lines = calibration_lines(odds, truth, weights)
+    for line, weight in zip(lines, weights, strict=True):
+        theirs = LogisticRegression(C=1e6, tol=1e-9, max_iter=10_000)
+        theirs.fit(odds[:, None], truth, sample_weight=weight)
+        assert line == pytest.approx([theirs.intercept_[0], theirs.coef_[0, 0]], rel=1e-3)
+
+
+def test_calibration_lines_of_classes_apart_are_finite():
+    odds = np.linspace(-3, 3, 50)
+    ((intercept, slope),) = calibration_lines(odds, odds > 0.5, np.ones((1, 50)))
+    assert np.isfinite(intercept) and slope > 50

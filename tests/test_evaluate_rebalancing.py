@@ -36,7 +36,7 @@ def rare(n: int, seed: int, share: float = 0.06, told: float = 1.0) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return evaluate(rare(2500, 1), rare(2500, 2, share=0.5), holdout=rare(2500, 3), target="sepsis")
+    return evaluate(rare(1800, 1), rare(1800, 2, share=0.5), holdout=rare(1800, 3), target="sepsis")
 
 
 def by_way(report: Report, learner: str) -> dict[str, RebalancingResult]:
@@ -44,13 +44,12 @@ def by_way(report: Report, learner: str) -> dict[str, RebalancingResult]:
     return {each.way: each for each in found}
 
 
-@pytest.mark.slow
 def test_what_growing_does_is_told_beside_what_costs_nothing(report: Report) -> None:
     ways = by_way(report, "logistic regression")
     assert list(ways) == WAYS
     before, after = ways["as they are"], ways["synthetic records"]
     assert before.level == "yes" and before.patients > 100
-    assert after.added == ways["copies"].added == ways["SMOTENC"].added > 900
+    assert after.added == ways["copies"].added == ways["SMOTENC"].added > 700
     assert before.added == ways["class weights"].added == 0
     # Right records of the class move the threshold, and teach nobody to rank better.
     assert after.balanced_accuracy.low > before.balanced_accuracy.high

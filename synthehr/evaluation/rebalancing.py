@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from synthehr.evaluation.calibration import calibration_lines
 from synthehr.evaluation.group_results import RebalancingResult
 from synthehr.evaluation.metric import Estimate, between, bootstrap_weights
 from synthehr.evaluation.results import SMALLEST
-from synthehr.evaluation.scores import auroc_of, for_trees, trees
+from synthehr.evaluation.scores import auroc_of, average_precision_of, for_trees, trees
 from synthehr.evaluation.task import Task
 from synthehr.evaluation.utility import TARGET_LEVELS
 from synthehr.evaluation.views import View
@@ -207,8 +208,6 @@ def _figures(
     chance: Vector, truth: NDArray[np.bool_], seen: float, share: float, draws: Matrix
 ) -> dict[str, Estimate]:
     """Score chances; calibration once the class shares before growing are put back."""
-    from sklearn.metrics import average_precision_score
-
     odds = np.log(np.clip(chance, 1e-6, 1 - 1e-6) / np.clip(1 - chance, 1e-6, 1))
     restored = odds + np.log(share / (1 - share)) - np.log(seen / (1 - seen))
     inside = 1 / (1 + np.exp(-restored))
@@ -219,21 +218,12 @@ def _figures(
 
     scores: dict[str, Callable[[Vector], float]] = {
         "auroc": auroc_of(truth, chance),
-        "auprc": lambda w: float(average_precision_score(truth, chance, sample_weight=w)),
+        "auprc": average_precision_of(truth, chance),
         "balanced_accuracy": balanced,
         "brier": lambda w: float(np.average((inside - truth) ** 2, weights=w)),
     }
     draws = draws[(draws[:, truth].sum(1) > 0) & (draws[:, ~truth].sum(1) > 0)]
-    every = [np.ones(len(truth)), *draws]
+    every = np.vstack([np.ones(len(truth)), draws])
     found = {name: [score(weights) for weights in every] for name, score in scores.items()}
-    lines = [_line(restored, truth, weights) for weights in every]
-    found["intercept"], found["slope"] = (list(side) for side in zip(*lines, strict=True))
+    found["intercept"], found["slope"] = calibration_lines(restored, truth, every).T.tolist()
     return {name: between(values[0], np.array(values[1:])) for name, values in found.items()}
-
-
-def _line(odds: Vector, truth: NDArray[np.bool_], weights: Vector) -> tuple[float, float]:
-    """Intercept and slope of a logistic regression of the truth on predicted log-odds."""
-    from sklearn.linear_model import LogisticRegression
-
-    line = LogisticRegression(C=1e6).fit(odds[:, None], truth, sample_weight=weights)
-    return float(line.intercept_[0]), float(line.coef_[0, 0])

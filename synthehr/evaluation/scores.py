@@ -1,4 +1,4 @@
-"""AUROC and R2 as functions of record weights, so that a bootstrap needs no second model."""
+"""Figures of predictions as functions of record weights: a bootstrap needs no second model."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ def auroc_of(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> Weighted
         if pairs == 0:
             return float("nan")
         return float(positive @ (np.cumsum(negative) - negative / 2) / pairs)
+
+    return figure
+
+
+def average_precision_of(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> Weighted:
+    """Prepare the average precision of labels and scores, both of shape (n,)."""
+    _, ties = np.unique(-scores, return_inverse=True)
+    key = ties * 2 + labels
+
+    def figure(weights: NDArray[np.float64] | None) -> float:
+        counts = np.bincount(key, weights, minlength=2 * int(ties.max(initial=0)) + 2)
+        positive, shown = counts[1::2], np.cumsum(counts[::2] + counts[1::2])
+        hits = np.cumsum(positive)
+        if hits[-1] == 0:
+            return float("nan")
+        return float(positive @ (hits / np.maximum(shown, 1e-300)) / hits[-1])
 
     return figure
 
