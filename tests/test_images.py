@@ -241,6 +241,11 @@ def test_fit_sample_and_inspect(
     done = run(capsys, "sample", plain, "-n", 300, "-o", bare, "--quiet")
     assert done.code == 0, done.err
     assert len(read_images(bare)) == 300
+    told = run(
+        capsys, "fit", folder, "--model", "image-gan", "-o", plain, "--force", "--dry-run"
+    ).err
+    n = len(read_images(folder))
+    assert f"{n} records" in told and "is not learned (label)" in told and "kind" not in told
     done = run(capsys, "inspect", model)
     assert done.code == 0 and "image-cgan" in done.out
     sentence = refused(run(capsys, "sample", model, "--parity", "label|x"))

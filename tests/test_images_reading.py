@@ -73,6 +73,16 @@ def test_sub_folders_are_classes_and_splits(tmp_path):
     assert "2 sub-folders were taken as classes" in source.warnings[0]
 
 
+def test_a_table_that_tells_the_patients_leaves_nothing_to_guess(tmp_path):
+    names = [f"{c}/{i}.png" for c in "ab" for i in "01"]
+    folder(tmp_path, names)
+    table = pa.table({"image": names, "patient": [1, 1, 2, 2]})
+    pq.write_table(table, tmp_path / "records.parquet")
+    source = read_images(tmp_path)
+    assert (source.patient, source.warnings) == ("patient", ())
+    assert source.records["label"].to_pylist() == ["a", "a", "b", "b"]
+
+
 def test_sub_folders_of_patients_are_no_classes(tmp_path):
     folder(tmp_path, [f"patient_{i // 2}/{i}.png" for i in range(6)])
     source = read_images(tmp_path)

@@ -46,7 +46,8 @@ def finish_fit(synthesizer: Any, prepared: Any, table: Path, target: Path, how: 
     for warning in prepared.warnings:
         say(f"warning: {warning}", quiet=how.quiet)
     result = prepared.plan()
-    say(f"{schema_grid(prepared.schema)}\n\n{plan_text(result)}", quiet=how.quiet)
+    columns = f"{schema_grid(prepared.schema)}\n\n" if prepared.schema.columns else ""
+    say(columns + plan_text(result), quiet=how.quiet)
     if result["privacy"] is not None and not how.dry_run:
         note_spending(target, table, result["privacy"])
     if not how.dry_run:

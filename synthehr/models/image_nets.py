@@ -207,7 +207,7 @@ class Upward(nn.Module):
 
     def _styled(self, hidden: Tensor, vectors: Tensor, level: int) -> Tensor:
         scale, shift = self.styles[level](vectors)[:, :, None, None].chunk(2, dim=1)
-        hidden = torch.addcmul(shift, self.norms[level](hidden), 1 + scale)
+        hidden = self.norms[level](hidden) * (1 + scale) + shift
         return functional.leaky_relu(hidden, 0.2)
 
 

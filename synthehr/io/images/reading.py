@@ -243,7 +243,9 @@ def _assembled(
             )
     owners = [name for name in columns if names_a_patient(name)]
     if owners or patient in columns:
+        # Whose the images are is told, and need not be guessed by the folders.
         known.pop(OWNER, None)
+        told = [each for each in told if each not in tree.warnings]
     records = pa.table(
         {
             IMAGE: pa.array([stack.names[row] for row in rows.tolist()], pa.string()),

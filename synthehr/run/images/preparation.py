@@ -28,6 +28,7 @@ from synthehr.run.preparation import (
     refuse_privacy_settings,
     settle_schema,
 )
+from synthehr.schema.column import shown
 from synthehr.schema.doubts import doubts
 from synthehr.schema.table import Schema
 from synthehr.seeds import ENCODER, generator
@@ -161,8 +162,9 @@ def prepare_images(
         If the images, the schema or a setting cannot be used.
     """
     _refuse_what_images_have_not(options)
-    cls = image_class(options.model, has_columns=columns_of(source).num_columns > 0)
-    table = columns_of(source) if cls.uses_columns else pa.table({})
+    known = columns_of(source)
+    cls = image_class(options.model, has_columns=known.num_columns > 0)
+    table = known if cls.uses_columns else known.select([])
     as_told = options.holdout is None
     fitted, aside = split_rows(source, options.share_held_out, options.seed, as_told)
     patients = _among(source, fitted)
@@ -177,7 +179,7 @@ def prepare_images(
     codes = images_of(encoder.encode(source.take(fitted)))
     model, config = built_images(cls, encoder.fields, len(codes), options)
     training = cls.train_config(encoder.fields, len(codes), config)
-    left_out = () if cls.uses_columns else _left_out(source)
+    left_out = () if cls.uses_columns else _left_out(known)
     prepared = ImagePreparation(
         source=source.take(np.zeros(0, dtype=np.int64)),
         schema=settled,
@@ -222,10 +224,10 @@ def columns_of(source: ImageSource) -> pa.Table:
     )
 
 
-def _left_out(source: ImageSource) -> tuple[str, ...]:
-    n = columns_of(source).num_columns
-    told = f"{n} columns beside the images are not learned: --model image-cgan draws images by them"
-    return (told,) if n else ()
+def _left_out(known: pa.Table) -> tuple[str, ...]:
+    names = ", ".join(map(shown, known.column_names))
+    told = f"what is known of each image is not learned ({names}): image-cgan draws images by it"
+    return (told,) if names else ()
 
 
 def split_rows(
