@@ -25,6 +25,7 @@ TASKS = (
     "translate:medical_mnist64:HeadCT:BreastMRI",
     "repair:medical_mnist64:HeadCT",
     "speed:pneumoniamnist",
+    "private:pneumoniamnist:10",
     "race:medical_mnist64",
 )
 OTHERS = ("plain", "monai")

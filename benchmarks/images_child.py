@@ -2,9 +2,10 @@
 
     python images_child.py TASK --data DIR --who synthehr --seconds 600 --seed 0
 
-Tasks: `generate:SET[:N]` (N images to learn from), `masks:SET`, `translate:SET:FROM:TO`,
-`repair:SET:CLASS`, `speed:SET`, `race:SET`. Who: `synthehr` (the model that fits the task), `plain`
-(the same nets in a plain loop), `monai` (MONAI's nets in its environment), or a model's name.
+Tasks: `generate:SET[:N]` (N images to learn from), `private:SET:EPSILON`, `masks:SET`,
+`translate:SET:FROM:TO`, `repair:SET:CLASS`, `speed:SET`, `race:SET`. Who: `synthehr` (the model
+that fits the task), `plain` (the same nets in a plain loop), `monai` (MONAI's nets in its
+environment), or a model's name.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 from child import run_child
 from images_plain import BATCH, PlainGAN
 from images_race import race
-from images_sets import ImageSet, image_set, labels_of, of_class, records_of, some_of
+from images_sets import ImageSet, declared, image_set, labels_of, of_class, records_of, some_of
 from quality import checked, last_json
 from synthehr import ImageSynthesizer
 from synthehr.evaluation.images.evaluate import evaluate_images
@@ -39,6 +40,7 @@ from synthehr.evaluation.images.records import ImageRecords
 from synthehr.io.images import ImageSource
 from synthehr.models.image_base import Images, stored
 from synthehr.models.image_compression import spread_into
+from synthehr.privacy.config import Privacy
 from synthehr.run.images.latents import reconstructed
 from synthehr.run.images.preparation import ImagePreparation
 from synthehr.run.images.reading import seen
@@ -47,6 +49,7 @@ from synthehr.run.images.translating import translated
 from synthehr.train import find_runtime, train
 
 Figures = dict[str, Any]
+DELTA = 1e-5
 HERE = Path(__file__).resolve().parent
 
 
@@ -72,9 +75,23 @@ def generate(images: ImageSet, words: list[str], options: argparse.Namespace) ->
     if images.fitted.layout.mask_place:
         usual = "image-vae"
     learned = some_of(images.fitted, int(words[0])) if words else images.fitted
-    drawn, told = _drawn(learned, usual, options)
+    return _compared(learned, images.unseen, *_drawn(learned, usual, options))
+
+
+def private(images: ImageSet, words: list[str], options: argparse.Namespace) -> Figures:
+    """Learn images under differential privacy, draw as many, and compare them with unseen ones.
+
+    Steps are those of the model; the clock, which would depend on the machine, is not asked.
+    """
+    drawn, told = _drawn(images.fitted, "image-vae", options, epsilon=float(words[0]))
+    return _compared(images.fitted, images.unseen, drawn, told)
+
+
+def _compared(
+    learned: ImageSource, unseen: ImageSource, drawn: ImageRecords, told: Figures
+) -> Figures:
     told["learned_from"] = len(learned)
-    evaluation = evaluate_images(records_of(learned), drawn, records_of(images.unseen), seed=0)
+    evaluation = evaluate_images(records_of(learned), drawn, records_of(unseen), seed=0)
     for metric in evaluation.metrics:
         told[metric.name] = metric.value
         told[f"{metric.name}_real"] = metric.ceiling
@@ -82,13 +99,13 @@ def generate(images: ImageSet, words: list[str], options: argparse.Namespace) ->
 
 
 def _drawn(
-    source: ImageSource, usual: str, options: argparse.Namespace
+    source: ImageSource, usual: str, options: argparse.Namespace, epsilon: float | None = None
 ) -> tuple[ImageRecords, Figures]:
     """Fit a model for so many seconds, and draw as many images as it learned from."""
     if options.who in OTHERS:
         return OTHERS[options.who](source, options)
     model = usual if options.who == "synthehr" else options.who
-    synthesizer = _fitted(source, model, options)
+    synthesizer = _fitted(source, model, options, epsilon)
     started = time.perf_counter()
     drawn = synthesizer.sample(len(source), seed=options.seed)
     seconds = time.perf_counter() - started
@@ -108,13 +125,19 @@ def _drawn(
     return ImageRecords(pixels=drawn.images, labels=labels, class_names=names, masks=masks), told
 
 
-def _fitted(source: ImageSource, model: str, options: argparse.Namespace) -> ImageSynthesizer:
+def _fitted(
+    source: ImageSource, model: str, options: argparse.Namespace, epsilon: float | None = None
+) -> ImageSynthesizer:
     from synthehr.families import IMAGES
     from synthehr.run.choices import settings_of
 
-    settings = settings_of(model, options.settings, family=IMAGES)
+    public = [] if epsilon is None else [f"encode.size={source.layout.height}"]
+    settings = settings_of(model, [*public, *options.settings], family=IMAGES)
     synthesizer = ImageSynthesizer(model, seed=options.seed, settings=settings)
-    return synthesizer.fit(source, max_minutes=options.seconds / 60)
+    if epsilon is None:
+        return synthesizer.fit(source, max_minutes=options.seconds / 60)
+    privacy = Privacy(epsilon=epsilon, delta=DELTA, public_rows=len(source))
+    return synthesizer.fit(source, declared(source), privacy=privacy)
 
 
 def _plainly_drawn(
@@ -291,6 +314,7 @@ def _our_rate(prepared: Any, data: Images) -> float:
 OTHERS = {"plain": _plainly_drawn, "monai": _drawn_by_monai}
 TASKS = {
     "generate": generate,
+    "private": private,
     "masks": generate,
     "translate": translate,
     "repair": repair,

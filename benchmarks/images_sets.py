@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from synthehr.evaluation.images.records import ImageRecords
 from synthehr.io.images import ImageLayout, ImageSource
+from synthehr.schema.table import Schema
 
 GOOD_CLASSES = ("BreastMRI", "CXR", "Hand", "HeadCT")
 """Classes of medical_mnist64 that are windowed well at their source."""
@@ -120,6 +121,13 @@ def records_of(source: ImageSource) -> ImageRecords:
         patients=None if who is None else np.array(who.to_pylist()),
         masks=None if masks is None else np.stack(list(masks)).astype(np.int64),
     )
+
+
+def declared(source: ImageSource) -> Schema:
+    """Declare the classes in public, as a data owner would."""
+    _, names = labels_of(source.records)
+    columns = [{"name": "label", "kind": "categorical", "levels": list(names)}] if names else []
+    return Schema.from_json({"format": "synthehr schema", "version": 1, "columns": columns})
 
 
 def labels_of(records: pa.Table) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
