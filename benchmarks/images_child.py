@@ -92,9 +92,9 @@ def _compared(
 ) -> Figures:
     told["learned_from"] = len(learned)
     evaluation = evaluate_images(records_of(learned), drawn, records_of(unseen), seed=0)
-    for metric in evaluation.metrics:
-        told[metric.name] = metric.value
-        told[f"{metric.name}_real"] = metric.ceiling
+    for metric in evaluation.results.rows:
+        name = metric.name if metric.column is None else f"{metric.name}:{metric.column}"
+        told[name], told[f"{name}_real"] = metric.value, metric.ceiling
     return told
 
 
