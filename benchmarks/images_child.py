@@ -71,11 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def generate(images: ImageSet, words: list[str], options: argparse.Namespace) -> Figures:
     """Learn images, draw as many, and compare them with unseen ones."""
-    usual = "image-cgan" if "label" in images.fitted.records.column_names else "image-gan"
-    if images.fitted.layout.mask_place:
-        usual = "image-vae"
     learned = some_of(images.fitted, int(words[0])) if words else images.fitted
-    return _compared(learned, images.unseen, *_drawn(learned, usual, options))
+    return _compared(learned, images.unseen, *_drawn(learned, options))
 
 
 def private(images: ImageSet, words: list[str], options: argparse.Namespace) -> Figures:
@@ -83,7 +80,7 @@ def private(images: ImageSet, words: list[str], options: argparse.Namespace) -> 
 
     Steps are those of the model; the clock, which would depend on the machine, is not asked.
     """
-    drawn, told = _drawn(images.fitted, "image-vae", options, epsilon=float(words[0]))
+    drawn, told = _drawn(images.fitted, options, epsilon=float(words[0]))
     return _compared(images.fitted, images.unseen, drawn, told)
 
 
@@ -99,12 +96,12 @@ def _compared(
 
 
 def _drawn(
-    source: ImageSource, usual: str, options: argparse.Namespace, epsilon: float | None = None
+    source: ImageSource, options: argparse.Namespace, epsilon: float | None = None
 ) -> tuple[ImageRecords, Figures]:
     """Fit a model for so many seconds, and draw as many images as it learned from."""
     if options.who in OTHERS:
         return OTHERS[options.who](source, options)
-    model = usual if options.who == "synthehr" else options.who
+    model = _usual(source) if options.who == "synthehr" else options.who
     synthesizer = _fitted(source, model, options, epsilon)
     started = time.perf_counter()
     drawn = synthesizer.sample(len(source), seed=options.seed)
@@ -123,6 +120,13 @@ def _drawn(
     }
     masks = None if drawn.masks is None else drawn.masks.astype(np.int64)
     return ImageRecords(pixels=drawn.images, labels=labels, class_names=names, masks=masks), told
+
+
+def _usual(source: ImageSource) -> str:
+    """Name the model that fits images like these."""
+    if source.layout.mask_place:
+        return "image-vae"
+    return "image-cgan" if "label" in source.records.column_names else "image-gan"
 
 
 def _fitted(

@@ -14,7 +14,6 @@ from synthehr.config import TrainConfig
 from synthehr.encode.image import ImageFields
 from synthehr.errors import ConfigError
 from synthehr.models.base import NOTHING_GIVEN, Given, Loss, Model
-from synthehr.models.image_nets import laid_out
 
 
 class ImageBatch(NamedTuple):
@@ -107,8 +106,7 @@ def in_chunks(function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
 
 def signed(stored: Tensor) -> Tensor:
     """Turn stored integers (N, C, H, W) into numbers in [-1, 1]."""
-    pixels = laid_out(stored.to(torch.float32))
-    return pixels.mul_(2.0 / torch.iinfo(stored.dtype).max).sub_(1.0)
+    return stored.to(torch.float32).mul_(2.0 / torch.iinfo(stored.dtype).max).sub_(1.0)
 
 
 def stored(pixels: Tensor, top: int) -> Tensor:

@@ -35,17 +35,6 @@ def channels_of(width: int, levels: int) -> list[int]:
     return [width * min(2**level, WIDEST) for level in range(levels)]
 
 
-def laid_out(maps: Tensor) -> Tensor:
-    """Lay images or maps (B, C, H, W) out in memory as their device's convolutions like them.
-
-    A GPU's tensor cores read channels last. On a CPU norms of groups of maps laid out so take up
-    to twenty times as long in bfloat16, which costs more than the convolutions gain.
-    """
-    return maps.contiguous(
-        memory_format=torch.channels_last if maps.device.type == "cuda" else torch.contiguous_format
-    )
-
-
 class Spectral(nn.Module):
     """A convolution or linear map divided by its largest singular value, roughly.
 
@@ -191,7 +180,7 @@ class Upward(nn.Module):
         """
         last = int(coarse)
         hidden = self.start(vectors).unflatten(1, (-1, self.side, self.side))
-        hidden = self._styled(laid_out(hidden), vectors, 0)
+        hidden = self._styled(hidden, vectors, 0)
         before = hidden
         for level, step in enumerate(self.steps[: len(self.steps) - last + 1]):
             before, hidden = hidden, self._styled(step(hidden), vectors, level + 1)
